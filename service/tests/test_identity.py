@@ -1,0 +1,166 @@
+# Copyright: the maas.platform authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who is believed, and what for."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from conftest import PREFIX, Platform, bearer, wait_for
+from fake_kubernetes import API_SERVER_AUDIENCE, AUDIENCE, Issued, make_jwt
+
+pytestmark = pytest.mark.anyio
+
+PATHS = [
+    ("GET", "/v1/models"),
+    ("GET", "/v1/me"),
+    ("GET", "/v1/tiers"),
+    ("POST", "/v1/tokens"),
+    ("DELETE", "/v1/tokens"),
+]
+CHANGES = PATHS[3:]
+NOBODY = {
+    "no header": {},
+    "empty": {"Authorization": ""},
+    "no token": {"Authorization": "Bearer"},
+    "blank token": {"Authorization": "Bearer "},
+    "another scheme": {"Authorization": "Basic YWxpY2U6c2VjcmV0"},
+    "no scheme": {"Authorization": "login-alice"},
+    "garbage": bearer("garbage"),
+    "two words": bearer("good bad"),
+    "not ASCII": {"Authorization": b"Bearer t\xc3\xb6ken"},
+    "too long": bearer("a" * 20000),
+    "not base64": bearer("a.!.c"),
+    "no JSON": bearer("a.YWJj.c"),
+    "forged": bearer(make_jwt(aud=[AUDIENCE], sub="system:serviceaccount:x:y")),
+    "identity headers": {
+        "X-MaaS-Username": "alice",
+        "X-MaaS-Group": '["tier-premium-users"]',
+        "X-Remote-User": "alice",
+        "X-Forwarded-User": "alice",
+    },
+}
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize("headers", NOBODY.values(), ids=NOBODY.keys())
+async def test_nobody(platform: Platform, method: str, path: str, headers: dict[str, str]) -> None:
+    answer = await platform.client.request(method, path, headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["error"] == "unauthorized"
+    assert answer.headers["www-authenticate"] == 'Bearer realm="maas"'
+    assert platform.kubernetes.accounts() == []
+
+
+async def test_headers_change_nothing(platform: Platform, alice: str) -> None:
+    headers = {
+        **bearer(alice),
+        "X-MaaS-Username": "carol",
+        "X-MaaS-Group": '["tier-premium-users"]',
+        "Impersonate-User": "carol",
+        "Impersonate-Group": "tier-premium-users",
+    }
+    body = (await platform.client.get("/v1/me", headers=headers)).json()
+    assert (body["user"], body["tier"]) == ("alice", "free")
+    platform.kubernetes.calls.clear()
+
+
+async def test_the_scheme_has_no_case(platform: Platform, alice: str) -> None:
+    for scheme in ("bearer", "BEARER", "Bearer "):
+        headers = {"Authorization": f"{scheme} {alice}"}
+        assert (await platform.client.get("/v1/me", headers=headers)).status_code == 200
+
+
+async def test_an_expired_token(platform: Platform, alice: str) -> None:
+    token = (await platform.mint(alice))["token"]
+    platform.kubernetes.tokens[token].expires_at = time.time() - 1
+    assert (await platform.client.get("/v1/me", headers=bearer(token))).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+async def test_a_tier_token_changes_nothing(
+    platform: Platform, alice: str, method: str, path: str
+) -> None:
+    token = (await platform.mint(alice))["token"]
+    answer = await platform.client.request(method, path, headers=bearer(token))
+    assert answer.status_code == 403
+    assert answer.json()["error"] == "forbidden"
+    assert len(platform.kubernetes.accounts()) == 1
+
+
+@pytest.mark.parametrize("audiences", [[API_SERVER_AUDIENCE], [API_SERVER_AUDIENCE, AUDIENCE]])
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+async def test_a_tier_account_changes_nothing_whatever_its_audience(
+    platform: Platform, alice: str, audiences: list[str], method: str, path: str
+) -> None:
+    await platform.mint(alice)
+    ((namespace, name),) = platform.kubernetes.accounts()
+    token = platform.kubernetes.make_account_token(namespace, name, audiences)
+    assert (await platform.client.get("/v1/me", headers=bearer(token))).json()["user"] == "alice"
+    answer = await platform.client.request(method, path, headers=bearer(token))
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_another_pods_account_with_our_audience_is_nobody_here(
+    platform: Platform, method: str, path: str
+) -> None:
+    await platform.kubernetes.put("serviceaccounts", "default", "builder")
+    token = platform.kubernetes.make_account_token("default", "builder", [AUDIENCE])
+    answer = await platform.client.request(method, path, headers=bearer(token))
+    assert answer.status_code == 403
+
+
+async def test_an_account_in_a_namespace_of_no_tier_is_nobody(platform: Platform) -> None:
+    await platform.kubernetes.put("serviceaccounts", PREFIX + "gone", "alice")
+    token = platform.kubernetes.make_account_token(PREFIX + "gone", "alice", [API_SERVER_AUDIENCE])
+    answer = await platform.client.get("/v1/me", headers=bearer(token))
+    assert answer.status_code == 403
+
+
+async def test_a_pipelines_account_is_a_login_like_any(platform: Platform) -> None:
+    await platform.kubernetes.put("serviceaccounts", "ci", "runner")
+    token = platform.kubernetes.make_account_token("ci", "runner", [API_SERVER_AUDIENCE])
+    body = await platform.mint(token)
+    assert (body["user"], body["tier"]) == ("system:serviceaccount:ci:runner", "free")
+
+
+async def test_an_authenticator_that_knows_no_audiences_is_not_enough(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = make_jwt(aud=[AUDIENCE])
+    platform.kubernetes.tokens[token] = Issued("alice", ["tier-premium-users"])
+    real = platform.kubernetes._review
+
+    def review(body: dict[str, dict[str, object]]) -> object:
+        body["spec"].pop("audiences")
+        return real(body)
+
+    monkeypatch.setattr(platform.kubernetes, "_review", review)
+    answer = await platform.client.get("/v1/me", headers=bearer(token))
+    assert answer.status_code == 401
+
+
+async def test_a_revoked_token_is_dead_though_the_api_server_remembers_it(
+    platform: Platform, alice: str
+) -> None:
+    platform.kubernetes.remembers_tokens = True
+    token = (await platform.mint(alice))["token"]
+    ((namespace, name),) = platform.kubernetes.accounts()
+    account = platform.account_of(token)
+    accounts = platform.application.view.accounts
+    await wait_for(lambda: accounts.known(namespace, name, account["uid"]))
+    await platform.kubernetes.remove("serviceaccounts", namespace, name)
+    await wait_for(lambda: not accounts.known(namespace, name, account["uid"]))
+    answer = await platform.client.get("/v1/models", headers=bearer(token))
+    assert answer.status_code == 401
+
+
+async def test_no_review_no_entry(platform: Platform, alice: str) -> None:
+    platform.kubernetes.fail("POST", "tokenreviews", 500)
+    answer = await platform.client.get("/v1/me", headers=bearer(alice))
+    assert answer.status_code == 503
+    platform.transport.cut()
+    answer = await platform.client.get("/v1/me", headers=bearer(alice))
+    assert answer.status_code == 503

@@ -1,0 +1,41 @@
+# Copyright: the maas.platform authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.maas.platform.plugins.filter import (
+    tier_account,
+    tier_manifests,
+    tiers_problems,
+)
+
+
+def test_problems_are_listed(raw_tiers, raw_models):
+    found = tiers_problems.FilterModule().filters()["tiers_problems"]
+    assert found(raw_tiers, raw_models) == []
+    raw_tiers[0]["level"] = "0"
+    assert len(found(raw_tiers, raw_models)) == 1
+
+
+def test_objects_are_rendered(raw_tiers, raw_models):
+    render = tier_manifests.FilterModule().filters()["tier_manifests"]
+    assert len(render(raw_tiers, raw_models, parts=["catalog"])) == 1
+    policies = render(raw_tiers, raw_models, ["policies"], gateway_namespace="openshift-ingress")
+    assert {item["metadata"]["namespace"] for item in policies} == {"openshift-ingress"}
+
+
+def test_an_error_names_the_filter(raw_tiers, raw_models):
+    render = tier_manifests.FilterModule().filters()["tier_manifests"]
+    with pytest.raises(AnsibleFilterError, match=r"maas.platform.tier_manifests: no such parts"):
+        render(raw_tiers, raw_models, parts=["all"])
+    with pytest.raises(AnsibleFilterError, match=r"maas.platform.tier_manifests: .*not valid"):
+        render([], raw_models)
+
+
+def test_accounts_are_named():
+    name = tier_account.FilterModule().filters()["tier_account"]
+    account = name("alice", "free")
+    assert account["user"] == f"system:serviceaccount:{account['namespace']}:{account['name']}"
+    with pytest.raises(AnsibleFilterError, match=r"maas.platform.tier_account: "):
+        name("", "free")

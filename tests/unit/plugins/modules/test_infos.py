@@ -1,0 +1,92 @@
+# Copyright: the maas.platform authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+from ansible_collections.maas.platform.plugins.module_utils._accounts import account_manifest
+from ansible_collections.maas.platform.plugins.module_utils._errors import MaasError
+from ansible_collections.maas.platform.plugins.module_utils._policies import render
+from ansible_collections.maas.platform.plugins.module_utils._tiers import parse_inventory
+from ansible_collections.maas.platform.plugins.modules import cluster_info, tier_info
+
+_PARAMS = {
+    "name": None,
+    "users": False,
+    "gateway_namespace": "maas-gateway",
+    "api_namespace": "maas-api",
+}
+
+
+@pytest.fixture
+def platform(api, raw_tiers, raw_models):
+    inventory = parse_inventory(raw_tiers, raw_models)
+    rendered = render(inventory.tiers, inventory.models)
+    for part in ("namespaces", "catalog", "policies"):
+        api.cluster().apply_all(rendered.part(part))
+    return api
+
+
+def test_tiers_and_policies_are_read(platform):
+    result = tier_info.run(_PARAMS, platform.cluster())
+    assert [tier["name"] for tier in result["tiers"]] == ["free", "premium", "enterprise"]
+    assert "users" not in result["tiers"][0]
+    assert not result["changed"]
+    assert {policy["name"] for policy in result["policies"]} == {
+        "gateway-auth-policy",
+        "gateway-rate-limits",
+        "gateway-token-rate-limits",
+    }
+    for policy in result["policies"]:
+        assert policy["enforced"]
+        assert policy["revision"] == result["revision"]
+
+
+def test_a_policy_that_does_not_hold_says_what_it_lacks(platform):
+    path = "/apis/kuadrant.io/v1/namespaces/maas-gateway/ratelimitpolicies/gateway-rate-limits"
+    platform.objects[path]["status"] = {}
+    policies = tier_info.run(_PARAMS, platform.cluster())["policies"]
+    (broken,) = [policy for policy in policies if not policy["enforced"]]
+    assert "is not seen yet" in broken["missing"]
+
+
+def test_users_are_read_where_asked_for(platform):
+    for user in ("bob", "alice"):
+        platform.cluster().create(account_manifest(user, "free"))
+    platform.add(
+        "v1", "ServiceAccount", "serviceaccounts", "default", "maas-default-gateway-tier-free"
+    )
+    result = tier_info.run({**_PARAMS, "users": True}, platform.cluster())
+    assert [tier["users"] for tier in result["tiers"]] == [["alice", "bob"], [], []]
+
+
+def test_one_tier_is_read_or_missed(platform):
+    result = tier_info.run({**_PARAMS, "name": "premium"}, platform.cluster())
+    assert [tier["name"] for tier in result["tiers"]] == ["premium"]
+    with pytest.raises(MaasError, match="the tiers are free, premium, enterprise"):
+        tier_info.run({**_PARAMS, "name": "gold"}, platform.cluster())
+
+
+def test_a_catalog_that_is_no_yaml_is_an_error(platform):
+    path = "/api/v1/namespaces/maas-api/configmaps/tier-to-group-mapping"
+    platform.objects[path]["data"]["tiers"] = "a: ["
+    with pytest.raises(MaasError, match="holds no YAML"):
+        tier_info.run(_PARAMS, platform.cluster())
+
+
+def test_the_cluster_says_who_it_is(api):
+    result = cluster_info.run({"permissions": []}, api.cluster())
+    assert result["version"] == "v1.34.4"
+    assert result["server"] == "https://fake"
+    assert result["uid"].startswith("uid-")
+    assert result["denied"] == []
+
+
+def test_missing_permissions_are_listed(api):
+    api.denied = {("delete", "namespaces"), ("create", "pods")}
+    entry = {"group": "", "resources": ["namespaces", "pods/proxy"], "namespace": ""}
+    permissions = [{**entry, "verbs": ["create", "delete"]}]
+    result = cluster_info.run({"permissions": permissions}, api.cluster())
+    assert result["denied"] == [
+        {"verb": "delete", "group": "", "resource": "namespaces", "namespace": ""},
+        {"verb": "create", "group": "", "resource": "pods/proxy", "namespace": ""},
+    ]

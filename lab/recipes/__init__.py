@@ -1,0 +1,1 @@
+"""What the lab can build, one module for each kind of thing."""

@@ -1,0 +1,132 @@
+"""What the tests of playbooks share: runs of ansible-playbook, and API servers of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+class Runs:
+    """Runs playbooks over inventories whose hosts are cases."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep files in folder, which also comes first on PATH."""
+        self.folder = folder
+
+    def write_program(self, name: str, answer: str) -> None:
+        """Write a program that prints one line."""
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\necho {answer}\n")
+        path.chmod(0o755)
+
+    def write_kubeconfig(self, name: str, server: str) -> str:
+        """Write a kubeconfig with one context and return its path."""
+        path = self.folder / name
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "it", "cluster": {"server": server}}],
+            "users": [{"name": "me", "user": {"token": "none"}}],
+            "contexts": [{"name": "there", "context": {"cluster": "it", "user": "me"}}],
+            "current-context": "there",
+        }
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    def play(
+        self,
+        hosts: Mapping[str, Any],
+        playbook: Path = CHECKOUT / "playbooks/preflight.yml",
+        **environment: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook in check mode over these hosts."""
+        inventory = self.folder / "hosts.json"
+        python = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        inventory.write_text(json.dumps({"maas_platform": {"hosts": hosts, "vars": python}}))
+        inherited = {key: value for key, value in os.environ.items() if "K8S_AUTH" not in key}
+        return subprocess.run(
+            [
+                Path(sys.executable).with_name("ansible-playbook"),
+                "--check",
+                f"--inventory={inventory}",
+                playbook,
+            ],
+            cwd=CHECKOUT,
+            env={
+                **inherited,
+                "PATH": f"{self.folder}:{os.environ['PATH']}",
+                "NO_COLOR": "1",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def said_to(output: str, host: str) -> str:
+    """Return what the failed task said about one host."""
+    pattern = rf"^fatal: \[{host}\]: FAILED! => *\n(.*?)(?=^\S|\Z)"
+    found = re.search(pattern, output, re.DOTALL | re.MULTILINE)
+    assert found, output
+    return found.group(1)
+
+
+@contextmanager
+def api_server(version: str, uid: str, denied: Callable[[dict], bool]) -> Iterator[str]:
+    """Answer what preflight asks a cluster: version, kube-system, permissions."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = {
+                "/version": {"gitVersion": version},
+                "/api/v1/namespaces/kube-system": {"metadata": {"name": "kube-system", "uid": uid}},
+            }
+            self._answer(200 if self.path in known else 404, known.get(self.path, {}))
+
+        def do_POST(self) -> None:
+            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked = review["spec"]["resourceAttributes"]
+            self._answer(201, {**review, "status": {"allowed": not denied(asked)}})
+
+        def _answer(self, status: int, body: dict) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Give runs that find two programs which stand for Helm."""
+    made = Runs(tmp_path_factory.mktemp("playbooks"))
+    made.write_program("helm3", "v3.22.0+gabc")
+    made.write_program("helm4", "v4.0.0+gabc")
+    return made

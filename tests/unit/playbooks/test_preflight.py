@@ -1,0 +1,176 @@
+"""Wrong inventories and wrong clusters stop in preflight, with words that help.
+
+Each host of an inventory is one case, so that one run of ansible-playbook covers many.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+
+from tests.unit.playbooks.conftest import api_server, said_to
+
+UNREACHABLE = "https://127.0.0.1:1"
+
+GOOD = {
+    "maas_domain": "lab.test",
+    "maas_models": [{"name": "gemma", "uri": "hf://x"}],
+    "maas_tiers": [
+        {
+            "name": "free",
+            "level": 0,
+            "groups": ["system:authenticated"],
+            "models": ["gemma"],
+            "limits": {"requests": [{"limit": 5, "window": "2m"}], "tokens": "unlimited"},
+        }
+    ],
+    "maas_helm_binary": "helm3",
+    "preflight_cluster": False,
+}
+
+
+def good(**changes: object) -> dict:
+    """Return variables with nothing wrong but what is changed."""
+    return copy.deepcopy(GOOD) | changes
+
+
+def with_tier(**changes: object) -> dict:
+    """Return good variables with one tier changed."""
+    host = good()
+    host["maas_tiers"][0].update(changes)
+    return host
+
+
+def with_twin_level() -> dict:
+    """Return variables with two tiers of one level."""
+    host = good()
+    host["maas_tiers"].append({**host["maas_tiers"][0], "name": "premium"})
+    return host
+
+
+def with_lonely_model() -> dict:
+    """Return variables with a model that no tier names."""
+    host = good()
+    host["maas_models"].append({"name": "llama", "uri": "hf://y"})
+    return host
+
+
+def without_domain() -> dict:
+    """Return variables that do not say where the platform is."""
+    host = good()
+    del host["maas_domain"]
+    return host
+
+
+CASES = {
+    "unknown-tier-key": (with_tier(levle=1), ["maas_tiers[0].levle", "1", "did you mean level?"]),
+    "one-level-twice": (with_twin_level(), ["maas_tiers[1].level", "0", "no other tier has"]),
+    "lonely-model": (with_lonely_model(), ['maas_models[1].name: value "llama"', "one tier names"]),
+    "no-such-model": (
+        with_tier(models=["gemma", "gemmma"]),
+        ['maas_tiers[0].models[1]: value "gemmma"', "did you mean gemma?"],
+    ),
+    "provider": (
+        good(maas_gateway={"provider": "istio"}),
+        ["maas_gateway.provider: value istio, allowed: envoy_gateway, openshift"],
+    ),
+    "gateway-key": (
+        good(maas_gateway={"prot": 443}),
+        ["maas_gateway.prot: no such key, allowed: address, http_port, namespace, port"],
+    ),
+    "gateway-port": (
+        good(maas_gateway={"port": "many"}),
+        ["maas_gateway.port: value many, allowed: int"],
+    ),
+    "domain": (good(maas_domain="https://lab.test"), ["maas_domain: value https://lab.test"]),
+    "no-domain": (without_domain(), ["maas_domain: value (missing)"]),
+    "no-helm": (good(maas_helm_binary="/no/helm"), ["maas_helm_binary: value /no/helm"]),
+    "helm-four": (good(maas_helm_binary="helm4"), ["helm4 is Helm v4.0.0", "allowed: Helm 3"]),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(runs):
+    """Give the output of one run over every bad host, and over one whose cluster is not there."""
+    gone = good(
+        preflight_cluster=True,
+        maas_kubeconfig=runs.write_kubeconfig("gone", UNREACHABLE),
+        maas_context="there",
+    )
+    hosts = {name: variables for name, (variables, _) in CASES.items()}
+    result = runs.play({**hosts, "unreachable": gone})
+    assert result.returncode == 2, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_host_is_told_key_value_and_what_is_allowed(refused, name):
+    said = said_to(refused, name)
+    assert f"{name}: 1 to correct, nothing was changed." in said
+    for part in CASES[name][1]:
+        assert part in said
+    assert "Next: " in said
+
+
+def test_unreachable_cluster_is_named_with_its_connection(refused, runs):
+    said = said_to(refused, "unreachable")
+    assert f"cluster (kubeconfig {runs.folder}/gone, context there)" in said
+    assert f"the cluster at {UNREACHABLE} cannot be reached" in said
+
+
+def test_all_problems_of_a_host_are_told_at_once(runs):
+    bad = with_tier(levle=1, limits={"requests": 0, "tokens": "unlimited"})
+    result = runs.play({"bad": bad | {"maas_gateway": {"provider": "istio"}}})
+    said = said_to(result.stdout, "bad")
+    assert "bad: 3 to correct" in said
+    for key in ("maas_gateway.provider", "maas_tiers[0].levle", "maas_tiers[0].limits.requests"):
+        assert key in said
+
+
+def test_one_api_host_for_two_clusters_is_refused(runs):
+    result = runs.play({"a": good(), "b": good()}, K8S_AUTH_HOST="https://api.test")
+    said = said_to(result.stdout, "b")
+    assert "K8S_AUTH_HOST: value https://api.test would send all 2 hosts" in said
+    assert "(a, b) to one cluster" in said
+
+
+def test_clusters_are_told_apart_and_asked_for_version_and_rights(runs):
+    def no_deployments(asked):
+        return (asked["verb"], asked["resource"]) == ("create", "deployments")
+
+    with (
+        api_server("v1.34.4", "a", lambda _: False) as fit,
+        api_server("v1.30.2", "b", lambda _: False) as old,
+        api_server("v1.34.4", "c", no_deployments) as strict,
+    ):
+        clusters = {"fit": fit, "old": old, "strict": strict, "twin": fit}
+        hosts = {
+            name: good(preflight_cluster=True, maas_kubeconfig=runs.write_kubeconfig(name, server))
+            for name, server in clusters.items()
+        }
+        output = runs.play(hosts).stdout
+    assert f"cluster {old}: value Kubernetes v1.30.2 is too old; allowed: 1.33" in output
+    assert "the account may not create deployments.apps" in said_to(output, "strict")
+    assert "is the cluster of host twin, too (kube-system has uid a" in said_to(output, "fit")
+    assert "is the cluster of host fit, too" in said_to(output, "twin")
+    for host in clusters:
+        assert f"{host}: 1 to correct" in said_to(output, host)
+
+
+def test_the_second_of_two_twins_is_refused_when_hosts_go_one_by_one(runs):
+    playbook = runs.folder / "serial.yml"
+    playbook.write_text(
+        "- hosts: maas_platform\n  gather_facts: false\n  serial: 1\n"
+        "  module_defaults:\n    group/maas.platform.maas: {kubeconfig: '{{ maas_kubeconfig }}'}\n"
+        "  roles: [maas.platform.preflight]\n"
+    )
+    with api_server("v1.34.4", "a", lambda _: False) as server:
+        hosts = {
+            name: good(preflight_cluster=True, maas_kubeconfig=runs.write_kubeconfig(name, server))
+            for name in ("first", "second")
+        }
+        output = runs.play(hosts, playbook).stdout
+    assert "is the cluster of host first, too" in said_to(output, "second")
+    assert re.search(r"^first +: ok=\d+ +changed=0 +unreachable=0 +failed=0 ", output, re.MULTILINE)

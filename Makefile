@@ -47,6 +47,7 @@ lint: venv ## ruff, mypy, yamllint, ansible-lint
 	mypy service/src
 	yamllint --strict .
 	ansible-lint --strict
+	antsibull-changelog lint
 
 unit: venv ## Unit and property-based tests: plugins, lab, service
 	pytest tests/unit -p no:pytest11.testinfra
@@ -59,14 +60,14 @@ standins: venv ## Unit tests of the lab's two stand-ins
 	$(BIN)/python -m lab test-standins
 
 molecule: venv ## The main scenarios, on one shared kind cluster
-	molecule test --scenario-name default --destroy never
+	molecule --base-config molecule/config.yml test --scenario-name default --destroy never || { molecule/diagnose; exit 1; }
 
 test-fast: lint unit sanity ## All that needs no cluster
 
 test: test-fast standins molecule ## What CI runs
 
 test-all: test ## Every scenario
-	molecule test --all --destroy never
+	molecule --base-config molecule/config.yml test --all --destroy never || { molecule/diagnose; exit 1; }
 
 build: venv ## The collection's archive
 	ansible-galaxy collection build --force

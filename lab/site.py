@@ -23,8 +23,8 @@ TOKEN=$(curl --silent --show-error --fail --resolve "$MAAS_RESOLVE" --cacert "$M
   --header @<(echo "Authorization: Bearer $(cat .lab/identities/{USER}.token)") \\
   --header 'Content-Type: application/json' --data '{{"expiration": "1h"}}' \\
   "$MAAS_URL/maas-api/v1/tokens" \\
-  | sed --quiet 's/.*"token": *"\([^"]*\)".*/\1/p')
-curl --silent --show-error --resolve "$MAAS_RESOLVE" --cacert "$MAAS_CA" \\
+  | sed --quiet --regexp-extended 's/.*"token": *"([^"]*)".*/\\1/p')
+curl --silent --show-error --resolve "$MAAS_RESOLVE" --cacert "$MAAS_CA" --write-out '\\n' \\
   --header @<(echo "Authorization: Bearer $TOKEN") \\
   --header 'Content-Type: application/json' \\
   --data '{{"model": "{MODEL}", "max_tokens": 16,

@@ -33,7 +33,7 @@ PROGRAMS = {
     "authorino-operator": Program("go-operators", "authorino-operator", "manager"),
     "limitador-operator": Program("go-operators", "limitador-operator", "manager"),
     "authorino": Program(
-        "go-operators", "authorino", "home/authorino/bin/authorino", ("server",), "1000:0"
+        "go-authorino", "authorino", "home/authorino/bin/authorino", ("server",), "1000:0"
     ),
     "llmisvc-controller": Program("go-operators", "llmisvc", "manager"),
 }

@@ -24,11 +24,12 @@ PACKAGES: dict[str, tuple[str, dict[str, str]]] = {
             "coredns": "./coredns",
             "pause": "./pause",
             "llmisvc": "github.com/kserve/kserve/cmd/llmisvc",
-            "authorino": "github.com/kuadrant/authorino",
             "authorino-operator": "github.com/kuadrant/authorino-operator",
             "limitador-operator": "github.com/kuadrant/limitador-operator",
         },
     ),
+    # Newer controller libraries refuse the two controllers of one name that Authorino has.
+    "authorino": ("authorino", {"authorino": "github.com/kuadrant/authorino"}),
     "kuadrant-operator": (
         "kuadrant",
         {"kuadrant-operator": "github.com/kuadrant/kuadrant-operator/cmd"},

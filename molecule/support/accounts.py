@@ -51,7 +51,7 @@ class Accounts:
     def revoke_all(self) -> None:
         """Delete every account that was made here."""
         for names in self._made.values():
-            run_module("tier_token", self._lab, users=names, state="revoked")
+            run_module("tier_token", self._lab, users=names, state="revoked", wait=False)
 
     def _mint(self, tier: str) -> list[User]:
         first = len(self._made[tier])

@@ -45,6 +45,10 @@ class Chat:
             body=body,
         )
 
+    def touch(self, user: User, model: str) -> int:
+        """Make the cheapest request that counts, which costs no token; return its status."""
+        return self._wire.request("GET", f"/{model}/v1/models", token=user.token).status
+
     def spend(self, user: User, model: str, budget: int, *, stream: bool = False) -> int:
         """Spend a token budget in one completion; return how many tokens the answer reports."""
         answer = self(user, model, tokens=budget, stream=stream)

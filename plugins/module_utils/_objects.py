@@ -129,6 +129,18 @@ def write_diff(changes: Iterable[Change]) -> dict[str, str]:
             continue
         for side, item in (("before", change.before), ("after", change.after)):
             if item is not None:
-                text = json.dumps(clean(item), indent=2, sort_keys=True, ensure_ascii=False)
+                shown = _split_texts(clean(item))
+                text = json.dumps(shown, indent=2, sort_keys=True, ensure_ascii=False)
                 sides[side] += f"{change.key}\n{text}\n"
     return sides
+
+
+def _split_texts(value: Any) -> Any:
+    """Turn texts of many lines into lists of lines: a diff then shows the line that changed."""
+    if isinstance(value, dict):
+        return {key: _split_texts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_split_texts(item) for item in value]
+    if isinstance(value, str) and "\n" in value:
+        return value.splitlines()
+    return value

@@ -5,7 +5,6 @@ package operators
 
 import (
 	_ "github.com/kserve/kserve/cmd/llmisvc"
-	_ "github.com/kuadrant/authorino"
 	_ "github.com/kuadrant/authorino-operator"
 	_ "github.com/kuadrant/limitador-operator"
 )

@@ -77,7 +77,6 @@ def test_the_lab_runs_the_policies_the_roles_made(kubectl: Kubectl) -> None:
         "authpolicy": [
             "maas-api/maas-api",
             "maas-gateway/gateway-auth-policy",
-            "maas-gateway/maas-https-redirect",
         ],
         "ratelimitpolicy": ["maas-gateway/gateway-rate-limits"],
         "tokenratelimitpolicy": ["maas-gateway/gateway-token-rate-limits"],
@@ -104,21 +103,26 @@ def authorino_restarts(kubectl: Kubectl) -> int:
     )
 
 
-@pytest.mark.parametrize("junk", ["%zz", "v1/%", "v1/%f", "%%/v1/models", "v1/chat%2", "%00"])
+@pytest.mark.parametrize(
+    ("junk", "status"),
+    [("%zz", 404), ("v1/%", 404), ("v1/%f", 404), ("%%/v1/models", 404), ("%00", 400)],
+)
 def test_a_path_that_nobody_can_read_harms_nobody(
-    wire: Wire, kubectl: Kubectl, new_user: Callable[[str], User], model: str, junk: str
+    wire: Wire,
+    kubectl: Kubectl,
+    new_user: Callable[[str], User],
+    model: str,
+    junk: str,
+    status: int,
 ) -> None:
     # Authorino 0.27 dies of a path that it cannot parse, so no such path may reach it.
     before = authorino_restarts(kubectl)
     path = f"/{model}/{junk}"
 
-    answers = [
-        wire.request("GET", path),
-        wire.request("GET", path, token=new_user("premium").token),
-        wire.plain_request("GET", path),
-    ]
-
-    assert [answer.status for answer in answers] == [404, 404, 404]
+    assert wire.request("GET", path).status == status
+    assert wire.request("GET", path, token=new_user("premium").token).status == status
+    # Whatever is not refused at once is sent to HTTPS, where the same happens.
+    assert wire.plain_request("GET", path).status in {301, status}
     assert authorino_restarts(kubectl) == before
 
 

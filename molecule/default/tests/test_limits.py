@@ -24,16 +24,30 @@ NewUser = Callable[[str], User]
 def test_each_tier_has_its_own_request_limit(
     new_user: NewUser, catalog: Catalog, chat: Chat, model: str, tier: str
 ) -> None:
-    requests, tokens = catalog.tiers[tier].requests, catalog.tiers[tier].tokens
+    requests = catalog.tiers[tier].requests
     assert requests is not None
-    assert tokens is not None
     user = new_user(tier)
 
-    answers = [chat(user, model) for _ in range(requests.limit + 1)]
+    codes = [chat.touch(user, model) for _ in range(requests.limit + 1)]
 
-    assert [answer.status for answer in answers] == [200] * requests.limit + [429]
+    assert codes == [200] * requests.limit + [429]
+
+
+def test_completions_are_requests(
+    new_user: NewUser, catalog: Catalog, chat: Chat, model: str
+) -> None:
+    requests, tokens = catalog.tiers["free"].requests, catalog.tiers["free"].tokens
+    assert requests is not None
+    assert tokens is not None
+    user = new_user("free")
+
+    cost = usage([chat(user, model).json()])
+    others = [chat.touch(user, model) for _ in range(requests.limit - 1)]
+
+    assert others == [200] * (requests.limit - 1)
+    assert chat(user, model).status == 429
     # It was not the token limit that refused the last one.
-    assert sum(usage([answer.json()]) for answer in answers[:-1]) < tokens.limit
+    assert cost < tokens.limit
 
 
 def test_the_tiers_limits_differ(catalog: Catalog) -> None:
@@ -81,8 +95,8 @@ def test_two_models_share_one_quota(new_user: NewUser, catalog: Catalog, chat: C
 
     turns = [one if n % 2 else other for n in range(tier.requests.limit)]
 
-    assert [chat(user, model).status for model in turns] == [200] * len(turns)
-    assert (chat(user, one).status, chat(user, other).status) == (429, 429)
+    assert [chat.touch(user, model) for model in turns] == [200] * len(turns)
+    assert (chat.touch(user, one), chat.touch(user, other)) == (429, 429)
 
 
 def test_two_users_of_a_tier_do_not_share_a_counter(

@@ -249,14 +249,14 @@ class TestSpelledPaths:
 class TestPathsThatClimb:
     """A path that starts in one place and ends in another is judged by where it ends."""
 
-    @pytest.mark.parametrize("climb", ["../", "%2e%2e/", "..%2F", "%2E%2E%2f", ".//../"])
+    @pytest.mark.parametrize("climb", ["../", "%2e%2e/", "..%2F", "%2E%2E%2f", "./../"])
     def test_from_an_open_model_to_a_closed_one(
         self, chat: Chat, user: User, model: str, denied_model: str, climb: str
     ) -> None:
         path = f"/{model}/{climb}{denied_model.split('/')[-1]}/v1/chat/completions"
         assert chat(user, denied_model, path=path).visible == chat(user, denied_model).visible
 
-    @pytest.mark.parametrize("climb", ["../", "%2e%2e/", "..%2F", "%2E%2E%2f", ".//../"])
+    @pytest.mark.parametrize("climb", ["../", "%2e%2e/", "..%2F", "%2E%2E%2f", "./../"])
     def test_from_v1_to_the_servers_own_pages(
         self, wire: Wire, new_user: NewUser, model: str, climb: str
     ) -> None:
@@ -269,9 +269,9 @@ class TestPathsThatClimb:
         path = prefix + completions_path(model)
         assert chat(None, model, path=path).visible == chat(None, model).visible
 
-    def test_escapes_of_escapes_are_no_slashes(self, chat: Chat, user: User, model: str) -> None:
+    def test_escapes_of_escapes_lead_nowhere(self, chat: Chat, user: User, model: str) -> None:
         path = completions_path(model).replace("/v1", "%252Fv1")
-        assert chat(user, model, path=path).status == 403
+        assert chat(user, model, path=path).status == 404
 
 
 def test_catalog_has_what_these_tests_need(catalog: Catalog) -> None:

@@ -29,7 +29,7 @@ def required(folder):
         ("gateway", "sigs.k8s.io/kind", versions()["tools"]["kind"]),
         ("operators", "github.com/coredns/coredns", TAGS["coredns"]),
         ("operators", "github.com/kserve/kserve", TAGS["llmisvc-controller"]),
-        ("operators", "github.com/kuadrant/authorino", TAGS["authorino"]),
+        ("authorino", "github.com/kuadrant/authorino", TAGS["authorino"]),
         ("operators", "github.com/kuadrant/authorino-operator", TAGS["authorino-operator"]),
         ("operators", "github.com/kuadrant/limitador-operator", TAGS["limitador-operator"]),
         ("kuadrant", "github.com/kuadrant/kuadrant-operator", TAGS["kuadrant-operator"]),

@@ -205,7 +205,7 @@ def test_the_first_failure_stops_the_rest(api):
 def test_a_diff_shows_changed_objects_only():
     key = Key("v1", "ConfigMap", "ns", "one")
     before = {"metadata": {"name": "one", "uid": "1"}, "data": {"a": "1"}}
-    after = {"metadata": {"name": "one", "uid": "1"}, "data": {"a": "2"}}
+    after = {"metadata": {"name": "one", "uid": "1"}, "data": {"a": "2", "b": "x\ny\n"}}
     diff = write_diff(
         [
             Change(key, "updated", before, after),
@@ -215,6 +215,7 @@ def test_a_diff_shows_changed_objects_only():
     )
     assert '"a": "1"' in diff["before"]
     assert '"a": "2"' in diff["after"]
+    assert '"y"\n' in diff["after"]
     assert "uid" not in diff["before"] + diff["after"]
     assert "ns/two" not in diff["before"] + diff["after"]
     assert "Namespace three" in diff["after"]

@@ -77,12 +77,13 @@ def _apply_policies(
     if waiting:
         wait_api_revision(cluster, platform.api_namespace, rendered.revision, run.wait_seconds)
     changes = _apply(cluster, limits, run, live)
-    # A tier is let in only once its limits hold: until then it would have none.
-    if waiting:
+    # A tier is let in only once its limits hold: until then it would have none. The first time
+    # it cannot be so: limits by tier hold only behind a door that says which tier it is.
+    if waiting and any(key_of(item) in live for item in doors):
         wait_enforced(cluster, [key_of(item) for item in limits], run.wait_seconds)
     changes += _apply(cluster, doors, run, live)
     if waiting:
-        wait_enforced(cluster, [key_of(item) for item in doors], run.wait_seconds)
+        wait_enforced(cluster, [key_of(item) for item in rendered.policies], run.wait_seconds)
         wait_authorino(cluster, run.kuadrant_namespace, rendered.revision, run.wait_seconds)
     return changes
 

@@ -89,7 +89,7 @@ class FakeApi:
         if path == "/version":
             return 200, {"gitVersion": "v1.34.4"}
         if path in self.objects:
-            return 200, copy.deepcopy(self.objects[path])
+            return 200, copy.deepcopy(self._reported(path))
         plural = path.rsplit("/", 1)[1]
         found = [
             {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
@@ -102,6 +102,14 @@ class FakeApi:
         end = start + 2  # small pages, so that paging is always tried
         more = {"continue": str(end)} if end < len(found) else {}
         return 200, {"metadata": more, "items": copy.deepcopy(found[start:end])}
+
+    def _reported(self, path: str) -> dict[str, Any]:
+        """Return an object as Kuadrant shows it: limits on auth.* take an AuthPolicy to hold."""
+        item = self.objects[path]
+        if "ratelimitpolicies/" not in path or self.names("authpolicies"):
+            return item
+        held = [{"type": "Accepted", "status": "True"}, {"type": "Enforced", "status": "False"}]
+        return {**item, "status": {**item.get("status", {}), "conditions": held}}
 
     @staticmethod
     def _belongs(where: str, collection: str, plural: str) -> bool:
@@ -209,6 +217,7 @@ _PLURALS = {
     "ratelimitpolicies",
     "tokenratelimitpolicies",
     "authconfigs",
+    "customresourcedefinitions",
 }
 
 

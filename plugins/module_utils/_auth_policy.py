@@ -21,6 +21,7 @@ from ._names import (
     API_SERVICE,
     AUTH_POLICY,
     GATEWAY_NAME,
+    PASSED_HEADER,
     HTTPS_LISTENER,
     REVISION_ANNOTATION,
     REVISION_HEADER,
@@ -146,6 +147,9 @@ def _model_access(revision: str) -> dict[str, Any]:
 def _response(revision: str) -> dict[str, Any]:
     return {
         "success": {
+            # The routes behind the internal Gateway want it, and clients' own are taken off
+            # before: a request that no filter has seen gets no further.
+            "headers": {PASSED_HEADER: {"plain": {"selector": "auth.identity.tier"}}},
             "filters": {
                 "identity": {
                     "json": {

@@ -44,5 +44,7 @@ SERVING_VERB = "post"
 
 #: What the gateway says of itself when it refuses; probes read which revision is in force.
 REVISION_HEADER = "x-maas-revision"
+#: Set on requests that passed the checks, taken from all others: the models' routes ask for it.
+PASSED_HEADER = "x-maas-tier"
 #: How long the gateway believes an answer about a tier; revoking somebody waits this long.
 TIER_CACHE_SECONDS = 5

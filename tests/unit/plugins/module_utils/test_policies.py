@@ -272,6 +272,11 @@ def test_limits_count_by_the_full_account_name(auth):
     }
 
 
+def test_what_passed_carries_the_mark_that_the_models_routes_ask_for(auth):
+    marks = auth["rules"]["response"]["success"]["headers"]
+    assert marks == {"x-maas-tier": {"plain": {"selector": "auth.identity.tier"}}}
+
+
 def test_refusals_say_nothing_about_the_reason(auth):
     response = auth["rules"]["response"]
     assert response["unauthenticated"]["code"] == 401

@@ -99,7 +99,7 @@ def status(
     else:
         table = Table(box=None, pad_edge=False)
         for title in ("component", "", ""):
-            table.add_column(title)
+            table.add_column(title, overflow="fold")
         for part in parts:
             mark = "[green]ok[/]" if part.healthy else "[red]NO[/]"
             table.add_row(part.name, mark, part.detail)

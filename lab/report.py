@@ -114,7 +114,11 @@ class Report:
 
     @contextmanager
     def _shown(self, stage: Stage, live: bool) -> Iterator[None]:
-        if not (live and self.console.is_terminal):
+        if not live:
+            self.say(f"... {stage.title}")
+            yield
+            return
+        if not self.console.is_terminal:
             starting = threading.Timer(QUIET_SECONDS, self.say, [f"... {stage.title}"])
             starting.daemon = True
             starting.start()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from accounts import User
@@ -23,7 +23,7 @@ class Chat:
         model: str,
         *,
         path: str | None = None,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
         tokens: int = 1,
         stream: bool = False,
     ) -> Answer:

@@ -11,7 +11,7 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ class Wire:
         path: str,
         *,
         token: str | None = None,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
         body: Any = None,
     ) -> Answer:
         """Send one request over TLS; the path goes out byte for byte."""
@@ -74,11 +74,11 @@ class Wire:
         secured = self._tls.wrap_socket(raw, server_hostname=self.lab.host)
         return self._exchange(secured, self.lab.authority, method, path, token, headers, body)
 
-    def plain_request(self, method: str, path: str) -> Answer:
+    def plain_request(self, method: str, path: str, *, token: str | None = None) -> Answer:
         """Send one request to the port without TLS."""
         raw = socket.create_connection((self.lab.address, self.lab.http_port), timeout=60)
         authority = f"{self.lab.host}:{self.lab.http_port}"
-        return self._exchange(raw, authority, method, path, None, (), None)
+        return self._exchange(raw, authority, method, path, token, (), None)
 
     @staticmethod
     def _exchange(
@@ -87,14 +87,15 @@ class Wire:
         method: str,
         path: str,
         token: str | None,
-        headers: Iterable[tuple[str, str]],
+        headers: Sequence[tuple[str, str]],
         body: Any,
     ) -> Answer:
         connection = http.client.HTTPConnection(authority)
         connection.sock = sock
         payload = None if body is None else json.dumps(body).encode()
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            named = any(name.lower() == "host" for name, _value in headers)
+            connection.putrequest(method, path, skip_host=named, skip_accept_encoding=True)
             if token is not None:
                 connection.putheader("Authorization", f"Bearer {token}")
             for name, value in headers:

@@ -21,8 +21,8 @@ from ._names import (
     API_SERVICE,
     AUTH_POLICY,
     GATEWAY_NAME,
-    PASSED_HEADER,
     HTTPS_LISTENER,
+    PASSED_HEADER,
     REVISION_ANNOTATION,
     REVISION_HEADER,
     SERVING_GROUP,
@@ -160,7 +160,7 @@ def _response(revision: str) -> dict[str, Any]:
                         }
                     }
                 }
-            }
+            },
         },
         "unauthenticated": _refuse(
             401,

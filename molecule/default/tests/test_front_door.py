@@ -34,9 +34,19 @@ def test_a_completion_says_what_it_cost(
     assert usage["total_tokens"] == usage["prompt_tokens"] + 3
 
 
-def test_plain_http_leads_to_https(lab: Lab, wire: Wire, model: str) -> None:
-    answer = wire.plain_request("GET", f"/{model}/v1/models")
-    assert (answer.status, answer.header("location")) == (301, f"{lab.url}/{model}/v1/models")
+def test_plain_http_leads_to_https(lab: Lab, wire: Wire) -> None:
+    answer = wire.plain_request("GET", "/maas-api/health?x=1")
+    assert (answer.status, answer.header("location")) == (301, f"{lab.url}/maas-api/health?x=1")
+
+
+def test_plain_http_serves_no_model(
+    lab: Lab, wire: Wire, new_user: Callable[[str], User], model: str
+) -> None:
+    path = f"/{model}/v1/models"
+    # The filter runs on both listeners, so a stranger is refused before being redirected.
+    assert wire.plain_request("GET", path).status == 401
+    answer = wire.plain_request("GET", path, token=new_user("premium").token)
+    assert (answer.status, answer.header("location")) == (301, lab.url + path)
 
 
 def test_the_certificate_is_for_the_host_only(lab: Lab) -> None:

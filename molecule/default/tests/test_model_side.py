@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -13,6 +14,10 @@ from accounts import User
 from catalog import Catalog
 from chat import Chat
 from cluster import Kubectl
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import new_client_from_config
+from running_lab import Lab
+from wire import Wire
 
 testinfra_hosts = ["local://"]
 
@@ -39,7 +44,19 @@ http.server.ThreadingHTTPServer(("", 8000), Echo).serve_forever()
 """
 
 
-def manifests(image: str, tier_namespace: str) -> list[dict[str, Any]]:
+def route_like(route: dict[str, Any], model: str) -> dict[str, Any]:
+    """Copy a model's route with all it matches, changes and removes; only the backend is ours."""
+    rules = deepcopy(route["spec"]["rules"])
+    for rule in rules:
+        rule["backendRefs"] = [{"name": NAME, "port": 8000}]
+        for match in rule["matches"]:
+            match["path"]["value"] = match["path"]["value"].replace(
+                f"/{model}/", f"/{NAMESPACE}/{NAME}/"
+            )
+    return {"parentRefs": route["spec"]["parentRefs"], "rules": rules}
+
+
+def manifests(image: str, tier_namespace: str, route: dict[str, Any]) -> list[dict[str, Any]]:
     """Render a pod behind the internal Gateway, and a tier's right to call it."""
     labels = {"app": NAME}
 
@@ -52,7 +69,6 @@ def manifests(image: str, tier_namespace: str) -> list[dict[str, Any]]:
         "resourceNames": [NAME],
         "verbs": ["post"],
     }
-    prefix = {"type": "PathPrefix", "value": f"/{NAMESPACE}/{NAME}/v1"}
     container = {
         "name": "echo",
         "image": image,
@@ -86,15 +102,7 @@ def manifests(image: str, tier_namespace: str) -> list[dict[str, Any]]:
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
             "metadata": named(),
-            "spec": {
-                "parentRefs": [{"name": "maas-internal", "namespace": "maas-gateway"}],
-                "rules": [
-                    {
-                        "matches": [{"path": prefix}],
-                        "backendRefs": [{"name": NAME, "port": 8000}],
-                    }
-                ],
-            },
+            "spec": route,
         },
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -123,12 +131,14 @@ def manifests(image: str, tier_namespace: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def echo(kubectl: Kubectl, catalog: Catalog) -> Iterator[str]:
-    """Run the stand-in; return its name as a model."""
+def echo(kubectl: Kubectl, catalog: Catalog, model: str) -> Iterator[str]:
+    """Run the stand-in behind a copy of a model's route; return its name as a model."""
     deployment = kubectl.get("deployment", "maas-api", "--namespace=maas-api")
     # The one image with a Python that is certain to be on the cluster.
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-    objects = manifests(image, catalog.tiers[TIER].namespace)
+    namespace, name = model.split("/")
+    route = route_like(kubectl.get("httproute", name, f"--namespace={namespace}"), model)
+    objects = manifests(image, catalog.tiers[TIER].namespace, route)
     kubectl.apply(*objects)
     kubectl(
         "wait", "--for=condition=Ready", f"pod/{NAME}", f"--namespace={NAMESPACE}", "--timeout=60s"
@@ -174,6 +184,53 @@ def test_forged_identity_does_not_arrive(seen: Seen) -> None:
     assert "forged" not in str(headers)
 
 
+def test_the_platforms_own_headers_do_not_arrive(seen: Seen) -> None:
+    _user, headers = seen
+    assert [name for name in headers if name.startswith(("x-maas-", "x-gateway-"))] == []
+
+
 def test_other_headers_do_arrive(seen: Seen) -> None:
     _user, headers = seen
     assert headers["cookie"] == ["session=kept"]
+
+
+Ask = Callable[[dict[str, str]], int]
+
+
+@pytest.fixture
+def ask_inside(lab: Lab, model: str) -> Iterator[Ask]:
+    """Reach the internal Gateway through the API server, as only an administrator can."""
+    client = new_client_from_config(config_file=str(lab.kubeconfig))
+    service = "/api/v1/namespaces/envoy-gateway-system/services/maas-internal:8080/proxy"
+
+    def ask(headers: dict[str, str]) -> int:
+        try:
+            answer = client.call_api(
+                f"{service}/{model}/v1/models",
+                "GET",
+                header_params=headers,
+                auth_settings=["BearerToken"],
+                response_type="object",
+            )
+        except ApiException as exc:
+            return int(exc.status)
+        return int(answer[1])
+
+    yield ask
+    client.close()
+
+
+class TestPastTheFilter:
+    """What never passed the gateway's filter meets no model, even on the internal Gateway."""
+
+    def test_without_the_mark_of_the_filter(self, ask_inside: Ask) -> None:
+        assert ask_inside({}) == 404
+
+    def test_only_the_mark_was_missing(self, ask_inside: Ask) -> None:
+        assert ask_inside({"x-maas-tier": "free"}) == 200
+
+    def test_a_host_in_capitals(self, wire: Wire, model: str) -> None:
+        # Envoy routes any spelling; a filter that compares letters would let this one through.
+        headers = [("Host", wire.lab.authority.upper())]
+        answer = wire.request("GET", f"/{model}/v1/models", headers=headers)
+        assert answer.status in {401, 404}

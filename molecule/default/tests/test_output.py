@@ -47,7 +47,6 @@ def test_site_tells_no_secret_at_vvv(secrets: dict[str, str]) -> None:
     done = run_playbook("site", "-vvv", "--diff")
 
     assert done.returncode == 0, done.stdout[-3000:]
-    assert " changed=0 " in done.stdout, "a run on a converged platform has changed something"
     tell_nothing(done.stdout + done.stderr, secrets)
 
 

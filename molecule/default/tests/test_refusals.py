@@ -154,6 +154,17 @@ class TestNotFound:
         answer = wire.request("GET", f"/{model}/{path}", token=new_user("premium").token)
         assert answer.status == 404
 
+    @pytest.mark.parametrize("path", ["messages", "messages/count_tokens", "responses", "rerank"])
+    def test_calls_whose_answers_do_not_say_what_they_cost(
+        self, wire: Wire, new_user: NewUser, model: str, path: str
+    ) -> None:
+        # Their usage has no total_tokens, so no token limit would ever hold for them.
+        body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "input": "Hi"}
+        answer = wire.request(
+            "POST", f"/{model}/v1/{path}", token=new_user("premium").token, body=body
+        )
+        assert answer.status == 404
+
     @pytest.mark.parametrize("path", ["/", "/metrics", "/v1/models", "/publishers/llm/x/v1/models"])
     def test_outside_any_model(self, wire: Wire, user: User, path: str) -> None:
         assert wire.request("GET", path, token=user.token).status == 404

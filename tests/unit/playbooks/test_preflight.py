@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from tests.unit.playbooks.conftest import api_server, said_to
+from tests.unit.playbooks.conftest import CHECKOUT, api_server, said_to
 
 UNREACHABLE = "https://127.0.0.1:1"
 
@@ -86,6 +86,9 @@ CASES = {
     ),
     "domain": (good(maas_domain="https://lab.test"), ["maas_domain: value https://lab.test"]),
     "no-domain": (without_domain(), ["maas_domain: value (missing)"]),
+}
+
+MACHINES = {
     "no-helm": (good(maas_helm_binary="/no/helm"), ["maas_helm_binary: value /no/helm"]),
     "helm-four": (good(maas_helm_binary="helm4"), ["helm4 is Helm v4.0.0", "allowed: Helm 3"]),
 }
@@ -93,20 +96,27 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def refused(runs):
-    """Give the output of one run over every bad host, and over one whose cluster is not there."""
+    """Give the output of one run over every bad inventory."""
+    hosts = {name: variables for name, (variables, _) in CASES.items()}
+    result = runs.play(hosts, skip="preflight_machine,preflight_cluster")
+    assert result.returncode == 2, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def stranded(runs):
+    """Give the output of one run over machines and clusters that will not do."""
     gone = good(
         preflight_cluster=True,
         maas_kubeconfig=runs.write_kubeconfig("gone", UNREACHABLE),
         maas_context="there",
     )
-    hosts = {name: variables for name, (variables, _) in CASES.items()}
-    result = runs.play({**hosts, "unreachable": gone})
-    assert result.returncode == 2, result.stdout + result.stderr
-    return result.stdout
+    hosts = {name: variables for name, (variables, _) in MACHINES.items()}
+    return runs.play({**hosts, "unreachable": gone}).stdout
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_host_is_told_key_value_and_what_is_allowed(refused, name):
+def test_bad_inventory_is_told_key_value_and_what_is_allowed(refused, name):
     said = said_to(refused, name)
     assert f"{name}: 1 to correct, nothing was changed." in said
     for part in CASES[name][1]:
@@ -114,15 +124,23 @@ def test_bad_host_is_told_key_value_and_what_is_allowed(refused, name):
     assert "Next: " in said
 
 
-def test_unreachable_cluster_is_named_with_its_connection(refused, runs):
-    said = said_to(refused, "unreachable")
+@pytest.mark.parametrize("name", MACHINES)
+def test_unfit_machine_is_told_what_is_missing(stranded, name):
+    for part in (f"{name}: 1 to correct", *MACHINES[name][1]):
+        assert part in said_to(stranded, name)
+
+
+def test_unreachable_cluster_is_named_with_its_connection(stranded, runs):
+    said = said_to(stranded, "unreachable")
     assert f"cluster (kubeconfig {runs.folder}/gone, context there)" in said
     assert f"the cluster at {UNREACHABLE} cannot be reached" in said
 
 
 def test_all_problems_of_a_host_are_told_at_once(runs):
     bad = with_tier(levle=1, limits={"requests": 0, "tokens": "unlimited"})
-    result = runs.play({"bad": bad | {"maas_gateway": {"provider": "istio"}}})
+    result = runs.play(
+        {"bad": bad | {"maas_gateway": {"provider": "istio"}}}, skip="preflight_machine"
+    )
     said = said_to(result.stdout, "bad")
     assert "bad: 3 to correct" in said
     for key in ("maas_gateway.provider", "maas_tiers[0].levle", "maas_tiers[0].limits.requests"):
@@ -130,7 +148,8 @@ def test_all_problems_of_a_host_are_told_at_once(runs):
 
 
 def test_one_api_host_for_two_clusters_is_refused(runs):
-    result = runs.play({"a": good(), "b": good()}, K8S_AUTH_HOST="https://api.test")
+    hosts = {"a": good(), "b": good()}
+    result = runs.play(hosts, skip="preflight_machine", K8S_AUTH_HOST="https://api.test")
     said = said_to(result.stdout, "b")
     assert "K8S_AUTH_HOST: value https://api.test would send all 2 hosts" in said
     assert "(a, b) to one cluster" in said
@@ -150,7 +169,7 @@ def test_clusters_are_told_apart_and_asked_for_version_and_rights(runs):
             name: good(preflight_cluster=True, maas_kubeconfig=runs.write_kubeconfig(name, server))
             for name, server in clusters.items()
         }
-        output = runs.play(hosts).stdout
+        output = runs.play(hosts, skip="preflight_machine").stdout
     assert f"cluster {old}: value Kubernetes v1.30.2 is too old; allowed: 1.33" in output
     assert "the account may not create deployments.apps" in said_to(output, "strict")
     assert "is the cluster of host twin, too (kube-system has uid a" in said_to(output, "fit")
@@ -171,6 +190,17 @@ def test_the_second_of_two_twins_is_refused_when_hosts_go_one_by_one(runs):
             name: good(preflight_cluster=True, maas_kubeconfig=runs.write_kubeconfig(name, server))
             for name in ("first", "second")
         }
-        output = runs.play(hosts, playbook).stdout
+        output = runs.play(hosts, playbook, skip="preflight_machine").stdout
     assert "is the cluster of host first, too" in said_to(output, "second")
     assert re.search(r"^first +: ok=\d+ +changed=0 +unreachable=0 +failed=0 ", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["kind", "kubernetes", "openshift"])
+def test_inventories_that_people_copy_are_valid(runs, name):
+    result = runs.play_inventory(
+        CHECKOUT / "inventories" / name,
+        CHECKOUT / "playbooks/preflight.yml",
+        "preflight_machine,preflight_cluster",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "no problem found in inventory" in result.stdout

@@ -310,8 +310,8 @@ mod tests {
             if done {
                 events.push("[DONE]".to_string());
             }
-            let stream: String =
-                events.iter().map(|data| format!("data: {data}{ending}{ending}")).collect();
+            let stream = events.join(&format!("{ending}{ending}data: "));
+            let stream = format!("data: {stream}{ending}{ending}");
             let found = read("text/event-stream", &split(stream.as_bytes(), &cuts));
             prop_assert_eq!(found, Some(Value::UInt(total.into())));
         }

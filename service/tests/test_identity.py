@@ -142,6 +142,14 @@ async def test_an_authenticator_that_knows_no_audiences_is_not_enough(
     assert answer.status_code == 401
 
 
+async def test_the_anonymous_user_is_nobody_though_a_review_vouches_for_it(
+    platform: Platform,
+) -> None:
+    platform.kubernetes.tokens["odd"] = Issued("system:anonymous", ["system:unauthenticated"])
+    answer = await platform.client.get("/v1/me", headers=bearer("odd"))
+    assert answer.status_code == 401
+
+
 async def test_a_revoked_token_is_dead_though_the_api_server_remembers_it(
     platform: Platform, alice: str
 ) -> None:

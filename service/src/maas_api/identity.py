@@ -25,6 +25,8 @@ _REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 #: What RFC 6750 lets a bearer token consist of.
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 _LONGEST_TOKEN = 16 * 1024
+#: The API server calls a review without a credential authenticated, as this user.
+_ANONYMOUS = "system:anonymous"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Authenticator:
         # Read without verifying, only to ask the right question; the review decides.
         is_for_gateway = self._audience in _audiences(token)
         status = await self._review(token, [self._audience] if is_for_gateway else [])
-        if not status.authenticated or not status.user.username:
+        if not status.authenticated or status.user.username in ("", _ANONYMOUS):
             raise ApiError(401, "The token is not valid or has expired; log in again.")
         # An authenticator that knows no audiences would accept any: it must name ours.
         if is_for_gateway and self._audience not in (status.audiences or ()):

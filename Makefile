@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 # ansible-lint and Molecule look for their tools on PATH.
 export PATH := $(BIN):$(PATH)
+# Its frames fold every line of Ansible's at 80 columns.
+export MOLECULE_COMMAND_BORDERS := false
 COLLECTION := .ansible/collections/ansible_collections/maas/platform
 STAMP := $(VENV)/.installed
 
@@ -59,7 +61,7 @@ sanity: venv ## ansible-test sanity on a copy of the collection
 standins: venv ## Unit tests of the lab's two stand-ins
 	$(BIN)/python -m lab test-standins
 
-molecule: venv ## The main scenarios, on one shared kind cluster
+molecule: lab-up ## The main scenarios, on one shared kind cluster
 	molecule --base-config molecule/config.yml test --scenario-name default --destroy never || { molecule/diagnose; exit 1; }
 
 test-fast: lint unit sanity ## All that needs no cluster

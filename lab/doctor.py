@@ -16,7 +16,7 @@ from lab.kindconfig import HTTP_PORT, HTTPS_PORT
 
 GIB = 1024**3
 # Measured for a cold cache: images, modules, the compiler's cache, the engine's data.
-COLD_DISK_GIB = 45
+COLD_DISK_GIB = 35
 WARM_DISK_GIB = 10
 MEMORY_GIB = 8
 OLDEST_PYTHON = (3, 11)

@@ -66,6 +66,11 @@ def _clean(engine: Engine, report: Report) -> None:
         if registry.is_there(engine):
             engine.remove_container(registry.NAME)
             gone.append(registry.NAME)
+        if engine.ours:
+            # Whatever else was started in the lab's own engine ends with it.
+            for other in engine.docker("ps", "--all", "--quiet").stdout.split():
+                engine.remove_container(other)
+                gone.append(other)
         if network.owner(engine):
             engine.remove_network(network.NAME)
             gone.append(f"network {network.NAME}")

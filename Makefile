@@ -14,7 +14,7 @@ export MOLECULE_COMMAND_BORDERS := false
 COLLECTION := .ansible/collections/ansible_collections/maas/platform
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lab lab-up lab-down lab-status lint unit sanity standins molecule molecule-all test test-fast test-all build clean
+.PHONY: help venv lab lab-up lab-down lab-status lint unit sanity standins molecule test test-fast test-all build clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,14 +62,14 @@ standins: venv ## Unit tests of the lab's two stand-ins
 	$(BIN)/python -m lab test-standins
 
 molecule: lab-up ## The main scenarios, on one shared kind cluster
-	molecule --base-config molecule/config.yml test --scenario-name default --destroy never || { molecule/diagnose; exit 1; }
+	molecule --base-config molecule/config.yml test --scenario-name default || { molecule/diagnose; exit 1; }
 
 test-fast: lint unit sanity ## All that needs no cluster
 
 test: test-fast standins molecule ## What CI runs
 
-test-all: test ## Every scenario
-	molecule --base-config molecule/config.yml test --all --destroy never || { molecule/diagnose; exit 1; }
+test-all: test-fast standins lab-up ## What CI runs, with every scenario
+	molecule --base-config molecule/config.yml test --all || { molecule/diagnose; exit 1; }
 
 build: venv ## The collection's archive
 	ansible-galaxy collection build --force

@@ -28,7 +28,7 @@ KEPT_ENTRIES = 2
 
 
 def cache_root() -> Path:
-    """Where the store lies: XDG's cache directory, which clones and sessions share."""
+    """Where the store lies: XDG's cache directory, which all checkouts share."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "maas-lab"
 

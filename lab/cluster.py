@@ -15,7 +15,6 @@ from lab.process import run, succeeds
 from lab.report import Stage
 
 NODE = f"{CLUSTER}-control-plane"
-CONTEXT = f"kind-{CLUSTER}"
 CREATE_SECONDS = 300
 # A node that was stopped has this long to serve again; a new one is made sooner than that.
 RESUME_SECONDS = 60

@@ -21,7 +21,6 @@ CHARTS = LAB / "charts"
 BIN = LAB / "bin"
 LOGS = LAB / "logs"
 MIRRORS = LAB / "certs.d"
-LOCK = LAB / "lock"
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600

@@ -52,7 +52,8 @@ def render_auth_policy(
 ) -> Manifest:
     """Render the policy of the HTTPS listener: routes without one of their own get it too.
 
-    The HTTP listener only redirects, and Authorino is not asked about that.
+    Kuadrant's filter runs on both listeners: its rules know host and path, not the listener. So
+    the HTTP listener asks Authorino, too, and redirects only what passed.
     """
     return manifest(
         _API,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ._enforcement import wait_api_revision, wait_authorino, wait_enforced
+from ._enforcement import POLICY_KINDS, wait_api_revision, wait_authorino, wait_enforced
 from ._errors import MaasError
 from ._kubernetes import Cluster
 from ._names import ACCOUNT_LABEL, FIELD_MANAGER, PART_LABEL, TIER_LABEL
@@ -22,11 +22,7 @@ _KINDS = {
     "namespaces": (("v1", "Namespace"),),
     "access": ((_RBAC, "Role"), (_RBAC, "RoleBinding")),
     "catalog": (("v1", "ConfigMap"),),
-    "policies": (
-        ("kuadrant.io/v1", "AuthPolicy"),
-        ("kuadrant.io/v1", "RateLimitPolicy"),
-        ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy"),
-    ),
+    "policies": POLICY_KINDS,
 }
 #: The MaaS API's namespace goes with the namespaces of the tiers.
 _PART_OF_LABEL = {**{part: part for part in PARTS}, "api": "namespaces"}

@@ -12,6 +12,13 @@ from ._kubernetes import ApiError, Cluster
 from ._names import API_PORT, API_SERVICE, REVISION_HEADER, TIER_CACHE_SECONDS
 from ._objects import Key, Object, conditions, key_of
 
+#: The kinds of policies that we write.
+POLICY_KINDS = (
+    ("kuadrant.io/v1", "AuthPolicy"),
+    ("kuadrant.io/v1", "RateLimitPolicy"),
+    ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy"),
+)
+
 #: Kuadrant's conditions on a policy; both of the present generation.
 _CONDITIONS = ("Accepted", "Enforced")
 

@@ -275,15 +275,6 @@ class Cluster:
         status = _object(self.request("POST", path, (), body)[1])["status"]
         return str(status["token"]), str(status["expirationTimestamp"])
 
-    def review_token(self, token: str, audience: str) -> Object:
-        """Return what the API server says about a token."""
-        review = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenReview",
-            "spec": {"token": token, "audiences": [audience]},
-        }
-        return _object(self.create(review).get("status"))
-
     def may(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
         """Return whether the caller may do this; a resource may carry /subresource."""
         plural, _slash, subresource = resource.partition("/")

@@ -23,7 +23,6 @@ _KINDS = {
     ("v1", "ServiceAccount"): ("serviceaccounts", True),
     ("apps/v1", "Deployment"): ("deployments", True),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): ("customresourcedefinitions", False),
-    ("authentication.k8s.io/v1", "TokenReview"): ("tokenreviews", False),
     ("authorization.k8s.io/v1", "SelfSubjectAccessReview"): ("selfsubjectaccessreviews", False),
     ("authorino.kuadrant.io/v1beta3", "AuthConfig"): ("authconfigs", True),
     ("kuadrant.io/v1", "AuthPolicy"): ("authpolicies", True),

@@ -46,6 +46,11 @@ options:
         description: Where; empty for the whole cluster.
         type: str
         default: ""
+  namespaces:
+    description: Namespaces that the platform is going to call its own.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - maas.platform.cluster
@@ -101,11 +106,21 @@ denied:
       description: Where; empty for the whole cluster.
       type: str
       returned: success
+foreign_namespaces:
+  description:
+    - Those of O(namespaces) that exist without the labels of what the platform makes,
+      C(app.kubernetes.io/managed-by=maas.platform) and C(app.kubernetes.io/part-of=maas).
+    - They are somebody else's, and removing the platform would remove them with all they hold.
+  returned: success
+  type: list
+  elements: str
+  sample: [team-a]
 """
 
 from ansible_collections.maas.platform.plugins.module_utils._errors import MaasError
 from ansible_collections.maas.platform.plugins.module_utils._kubernetes import AUTH_ARGS, Cluster
 from ansible_collections.maas.platform.plugins.module_utils._module import MaasModule
+from ansible_collections.maas.platform.plugins.module_utils._names import MANAGED_LABELS
 from ansible_collections.maas.platform.plugins.module_utils._objects import Key
 
 
@@ -127,12 +142,18 @@ def run(params, cluster):
         for verb in entry["verbs"]
     ]
     answers = cluster.each(lambda entry: cluster.may(**entry), asked)
+    keys = [Key("v1", "Namespace", "", name) for name in params["namespaces"]]
     return {
         "changed": False,
         "server": cluster.server,
         "version": version,
         "uid": home["metadata"]["uid"],
         "denied": [entry for entry, allowed in zip(asked, answers, strict=True) if not allowed],
+        "foreign_namespaces": [
+            found["metadata"]["name"]
+            for found in cluster.each(cluster.find, keys)
+            if found and not MANAGED_LABELS.items() <= found["metadata"].get("labels", {}).items()
+        ],
     }
 
 
@@ -151,6 +172,7 @@ def main():
             "default": [],
             "options": permission,
         },
+        "namespaces": {"type": "list", "elements": "str", "default": []},
     }
     module = MaasModule(argument_spec=spec, supports_check_mode=True)
     try:

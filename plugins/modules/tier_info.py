@@ -87,7 +87,10 @@ policies:
 
 from ansible_collections.maas.platform.plugins.module_utils._accounts import owner_of
 from ansible_collections.maas.platform.plugins.module_utils._catalog import catalog_entries
-from ansible_collections.maas.platform.plugins.module_utils._enforcement import policy_state
+from ansible_collections.maas.platform.plugins.module_utils._enforcement import (
+    POLICY_KINDS,
+    policy_state,
+)
 from ansible_collections.maas.platform.plugins.module_utils._errors import MaasError
 from ansible_collections.maas.platform.plugins.module_utils._kubernetes import AUTH_ARGS, Cluster
 from ansible_collections.maas.platform.plugins.module_utils._module import MaasModule
@@ -99,12 +102,6 @@ from ansible_collections.maas.platform.plugins.module_utils._names import (
 )
 from ansible_collections.maas.platform.plugins.module_utils._read_catalog import read_catalog
 from ansible_collections.maas.platform.plugins.module_utils._tiers import find_tier
-
-_POLICIES = (
-    ("kuadrant.io/v1", "AuthPolicy"),
-    ("kuadrant.io/v1", "RateLimitPolicy"),
-    ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy"),
-)
 
 
 def run(params, cluster):
@@ -121,7 +118,7 @@ def run(params, cluster):
             entry["users"] = users
     selector = f"app.kubernetes.io/managed-by={FIELD_MANAGER},{PART_LABEL}=policies"
     found = cluster.each(
-        lambda kind: cluster.select(*kind, params["gateway_namespace"], selector), _POLICIES
+        lambda kind: cluster.select(*kind, params["gateway_namespace"], selector), POLICY_KINDS
     )
     return {
         "changed": False,

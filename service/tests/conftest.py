@@ -146,10 +146,10 @@ async def cold(anyio_backend: str) -> AsyncIterator[Platform]:
         kubernetes,
         StreamingTransport(kubernetes),
         logs,
-        Settings(gateway_url=GATEWAY, kubernetes_url="http://kubernetes", lookup_cache_seconds=0.1),
+        Settings(gateway_url=GATEWAY, kubernetes_url="http://kubernetes"),
     )
     cluster = httpx.AsyncClient(transport=platform.transport, base_url="http://kubernetes")
-    platform.application = Application(platform.settings, cluster)
+    platform.application = Application(platform.settings, cluster, tier_cache_seconds=0.1)
     asgi = platform.application.asgi
     async with (
         asgi.router.lifespan_context(asgi),

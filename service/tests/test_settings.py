@@ -21,7 +21,7 @@ def test_a_pod_needs_one_setting() -> None:
     assert settings.account_directory == ACCOUNT_DIRECTORY
     assert settings.gateway_audience == "maas-default-gateway-sa"
     assert settings.namespace == "maas-api"
-    assert (settings.port, settings.lookup_cache_seconds, settings.log_level) == (8080, 5, "info")
+    assert (settings.port, settings.log_level) == (8080, "info")
 
 
 def test_addresses_of_version_six_get_brackets() -> None:
@@ -49,7 +49,6 @@ def test_a_proxy_needs_no_pod() -> None:
         ("KUBERNETES_SERVICE_HOST", ""),
         ("MAAS_PORT", "http"),
         ("MAAS_PORT", "70000"),
-        ("MAAS_LOOKUP_CACHE_SECONDS", "-1"),
         ("MAAS_LOG_LEVEL", "loud"),
         ("MAAS_DRAIN_SECONDS", "nan"),
     ],

@@ -28,6 +28,7 @@ from .metrics import Metrics
 from .middleware import Observed
 from .openapi import TEXT, Operation, write_document
 from .settings import Settings
+from .shared._names import TIER_CACHE_SECONDS
 from .tokens import Tokens
 from .view import ClusterView
 
@@ -35,13 +36,25 @@ log = structlog.get_logger()
 
 
 class Application:
-    """The ASGI application, and what it answers from."""
+    """The ASGI application, and what it answers from.
 
-    def __init__(self, settings: Settings, client: httpx.AsyncClient) -> None:
+    Args:
+        settings: What the environment says.
+        client: The connection to the API server.
+        tier_cache_seconds: How long the gateway remembers a tier; only tests pretend it is less.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: httpx.AsyncClient,
+        *,
+        tier_cache_seconds: float = TIER_CACHE_SECONDS,
+    ) -> None:
         self.metrics = Metrics()
         self.kubernetes = Kubernetes(client, self.metrics)
         self.view = ClusterView(settings, self.kubernetes, self.metrics)
-        self.operations = self._operations(settings)
+        self.operations = self._operations(settings, tier_cache_seconds)
         self.asgi = Starlette(
             routes=_routes(self.operations),
             middleware=[
@@ -71,7 +84,7 @@ class Application:
             await self.view.close()
             await self.kubernetes.close()
 
-    def _operations(self, settings: Settings) -> list[Operation]:
+    def _operations(self, settings: Settings, tier_cache_seconds: float) -> list[Operation]:
         """Return every endpoint, the busiest first."""
         view, metrics = self.view, self.metrics
         authenticator = Authenticator(
@@ -82,7 +95,7 @@ class Application:
             view.accounts,
             metrics,
             audience=settings.gateway_audience,
-            lookup_cache_seconds=settings.lookup_cache_seconds,
+            tier_cache_seconds=tier_cache_seconds,
         )
         api = Api(view, authenticator, tokens, metrics)
         lookup = TierLookup(view.catalogs, view.accounts, metrics)

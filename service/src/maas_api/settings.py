@@ -36,8 +36,6 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a pod's one address
     port: int = API_PORT
     log_level: str = "info"
-    #: How long the gateway may remember a tier; revoking waits for it.
-    lookup_cache_seconds: float = 5.0
     #: How long a stopping pod goes on serving, so that every client learns of it first.
     drain_seconds: float = 5.0
 
@@ -54,9 +52,6 @@ class Settings:
             host=environ.get("MAAS_HOST") or cls.host,
             port=int(_number(environ, "MAAS_PORT", API_PORT, 65535)),
             log_level=_choice(environ, "MAAS_LOG_LEVEL", LOG_LEVELS, "info"),
-            lookup_cache_seconds=_number(
-                environ, "MAAS_LOOKUP_CACHE_SECONDS", cls.lookup_cache_seconds, 60
-            ),
             drain_seconds=_number(environ, "MAAS_DRAIN_SECONDS", cls.drain_seconds, 600),
         )
 

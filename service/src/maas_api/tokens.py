@@ -51,13 +51,13 @@ class Tokens:
         metrics: Metrics,
         *,
         audience: str,
-        lookup_cache_seconds: float,
+        tier_cache_seconds: float,
     ) -> None:
         self._kubernetes = kubernetes
         self._accounts = accounts
         self._metrics = metrics
         self._audience = audience
-        self._in_force_seconds = lookup_cache_seconds + LAG_SECONDS
+        self._in_force_seconds = tier_cache_seconds + LAG_SECONDS
 
     async def mint(self, user: str, tier: Tier, ttl_seconds: int) -> Minted:
         """Return a new token of the user in this tier."""

@@ -8,6 +8,7 @@ Roles cannot import plugins/module_utils/_names.py, so they repeat some of it.
 from __future__ import annotations
 
 import re
+import runpy
 from typing import Any
 
 import jinja2
@@ -20,7 +21,6 @@ from ansible_collections.maas.platform.plugins.module_utils import (
     _tiers,
 )
 from ansible_collections.maas.platform.plugins.module_utils._durations import write_seconds
-from ansible_collections.maas.platform.plugins.modules import tier_info
 
 from lab import environment, kindconfig
 
@@ -149,6 +149,26 @@ def test_clients_cannot_set_the_mark() -> None:
     assert _names.PASSED_HEADER.startswith(prefixes)
 
 
+@pytest.mark.parametrize(
+    ("image", "mirrored"),
+    [
+        ("docker.io/envoyproxy/envoy:1", "envoyproxy/envoy:1"),
+        ("192.0.2.1:5000/a/b@sha256:0", "a/b@sha256:0"),
+        ("localhost/a:1", "a:1"),
+        ("library/a:1", "library/a:1"),
+        ("a:1", "a:1"),
+    ],
+)
+def test_a_mirror_replaces_the_same_part_of_every_image(image: str, mirrored: str) -> None:
+    rendered = runpy.run_path(str(ROOT / "roles/helm_release/files/post_render.py"))
+    found = [
+        rendered["REGISTRY"].sub("", image),
+        re.sub(GATEWAY["_gateway_api_image_host"], "", image),
+        re.sub(SERVING["_model_serving_image_host"], "", image),
+    ]
+    assert found == [mirrored] * len(found)
+
+
 def test_the_ca_is_read_where_it_is_published() -> None:
     published = [
         item["metadata"]["name"]
@@ -203,16 +223,6 @@ def test_models_have_the_keys_that_the_modules_read(documented: dict[str, Any]) 
     assert documented["options"]["runtime"]["options"].keys() == _models._RUNTIME_KEYS.keys()
 
 
-def test_tier_info_reads_the_kinds_that_tier_policies_writes() -> None:
-    assert _convergence._KINDS["policies"] == tier_info._POLICIES
-
-
-def test_the_service_waits_as_long_as_the_gateway_remembers() -> None:
-    settings = (ROOT / "service/src/maas_api/settings.py").read_text()
-    waits = re.findall(r"lookup_cache_seconds: float = ([\d.]+)", settings)
-    assert [float(seconds) for seconds in waits] == [_names.TIER_CACHE_SECONDS]
-
-
 def test_the_labs_inventory_is_the_labs_cluster() -> None:
     folder = ROOT / "inventories/kind/group_vars/maas_platform"
     inventory = yaml.safe_load((folder / "cluster.yml").read_text())
@@ -221,5 +231,4 @@ def test_the_labs_inventory_is_the_labs_cluster() -> None:
     assert inventory["maas_domain"] == environment.DOMAIN
     ports = (gateway["port"], gateway["service"]["https_node_port"])
     assert ports == (kindconfig.HTTPS_PORT, kindconfig.HTTPS_NODE_PORT)
-    ports = (gateway["http_port"], gateway["service"]["http_node_port"])
-    assert ports == (kindconfig.HTTP_PORT, kindconfig.HTTP_NODE_PORT)
+    assert gateway["service"]["http_node_port"] == kindconfig.HTTP_NODE_PORT

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,28 @@ def test_main_only_imports(role: str) -> None:
     tasks = load(ROOT / "roles" / role / "tasks" / "main.yml")
     allowed = {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"}
     assert [task.get("name") for task in tasks if not allowed & task.keys()] == []
+
+
+def test_every_task_file_is_used(role: str) -> None:
+    files = set((ROOT / "roles" / role / "tasks").glob("*.yml"))
+    users = [*ROOT.glob("roles/*/tasks/**/*.yml"), *ROOT.glob("playbooks/**/*.yml")]
+    used = {file for user in users for file in _named_files(load(user), user) if file != user}
+    assert sorted(file.name for file in files - used if file.name != "main.yml") == []
+
+
+def _named_files(value: Any, user: Path) -> Iterator[Path]:
+    """Return the task files that a playbook or task file imports or includes, at any depth."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _named_files(item, user)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key in {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"}:
+                yield user.parent / (item["file"] if isinstance(item, dict) else item)
+            elif key in {"ansible.builtin.import_role", "ansible.builtin.include_role"}:
+                tasks = ROOT / "roles" / item["name"].removeprefix("maas.platform.") / "tasks"
+                yield tasks / f"{item.get('tasks_from', 'main').removesuffix('.yml')}.yml"
+            yield from _named_files(item, user)
 
 
 def _shared_variables(file: Path) -> list[str]:

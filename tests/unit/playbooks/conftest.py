@@ -94,14 +94,20 @@ def said_to(output: str, host: str) -> str:
 
 
 @contextmanager
-def api_server(version: str, uid: str, denied: Callable[[dict], bool]) -> Iterator[str]:
-    """Answer what preflight asks a cluster: version, kube-system, permissions."""
+def api_server(
+    version: str, uid: str, denied: Callable[[dict], bool], foreign: str = ""
+) -> Iterator[str]:
+    """Answer what preflight asks a cluster: version, kube-system, permissions, namespaces.
+
+    foreign is a namespace that somebody else has made.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known = {
                 "/version": {"gitVersion": version},
                 "/api/v1/namespaces/kube-system": {"metadata": {"name": "kube-system", "uid": uid}},
+                f"/api/v1/namespaces/{foreign}": {"metadata": {"name": foreign, "uid": "x"}},
             }
             self._answer(200 if self.path in known else 404, known.get(self.path, {}))
 

@@ -78,7 +78,7 @@ CASES = {
     ),
     "gateway-key": (
         good(maas_gateway={"prot": 443}),
-        ["maas_gateway.prot: no such key, allowed: address, http_port, namespace, port"],
+        ["maas_gateway.prot: no such key, allowed: address, namespace, port, provider"],
     ),
     "gateway-port": (
         good(maas_gateway={"port": "many"}),
@@ -155,7 +155,7 @@ def test_one_api_host_for_two_clusters_is_refused(runs):
     assert "(a, b) to one cluster" in said
 
 
-def test_clusters_are_told_apart_and_asked_for_version_and_rights(runs):
+def test_clusters_are_told_apart_and_asked_for_version_rights_and_namespaces(runs):
     def no_deployments(asked):
         return (asked["verb"], asked["resource"]) == ("create", "deployments")
 
@@ -163,8 +163,11 @@ def test_clusters_are_told_apart_and_asked_for_version_and_rights(runs):
         api_server("v1.34.4", "a", lambda _: False) as fit,
         api_server("v1.30.2", "b", lambda _: False) as old,
         api_server("v1.34.4", "c", no_deployments) as strict,
+        api_server("v1.34.4", "d", lambda _: False, foreign="llm") as shared,
+        api_server("v1.34.4", "e", lambda _: False, foreign="maas-gateway") as taken,
     ):
         clusters = {"fit": fit, "old": old, "strict": strict, "twin": fit}
+        clusters |= {"shared": shared, "taken": taken}
         hosts = {
             name: good(preflight_cluster=True, maas_kubeconfig=runs.write_kubeconfig(name, server))
             for name, server in clusters.items()
@@ -174,6 +177,10 @@ def test_clusters_are_told_apart_and_asked_for_version_and_rights(runs):
     assert "the account may not create deployments.apps" in said_to(output, "strict")
     assert "is the cluster of host twin, too (kube-system has uid a" in said_to(output, "fit")
     assert "is the cluster of host fit, too" in said_to(output, "twin")
+    for host, namespace in (("shared", "llm"), ("taken", "maas-gateway")):
+        said = said_to(output, host)
+        assert f"namespace {namespace}: value exists, and is not the platform's; allowed: " in said
+        assert f"kubectl label namespace {namespace} app.kubernetes.io/managed-by=" in said
     for host in clusters:
         assert f"{host}: 1 to correct" in said_to(output, host)
 

@@ -146,8 +146,6 @@ class FakeApi:
             return 201, {
                 "status": {"allowed": (asked["verb"], asked["resource"]) not in self.denied}
             }
-        if path.endswith("/tokenreviews"):
-            return 201, {"status": {"authenticated": body["spec"]["token"] == "good"}}
         namespace = body["metadata"].get("namespace")
         if namespace and f"/api/v1/namespaces/{namespace}" not in self.objects:
             return 404, _status(404, "NotFound", "no namespace", {"kind": "namespaces"})

@@ -74,7 +74,7 @@ def test_a_catalog_that_is_no_yaml_is_an_error(platform):
 
 
 def test_the_cluster_says_who_it_is(api):
-    result = cluster_info.run({"permissions": []}, api.cluster())
+    result = cluster_info.run({"permissions": [], "namespaces": []}, api.cluster())
     assert result["version"] == "v1.34.4"
     assert result["server"] == "https://fake"
     assert result["uid"].startswith("uid-")
@@ -85,8 +85,17 @@ def test_missing_permissions_are_listed(api):
     api.denied = {("delete", "namespaces"), ("create", "pods")}
     entry = {"group": "", "resources": ["namespaces", "pods/proxy"], "namespace": ""}
     permissions = [{**entry, "verbs": ["create", "delete"]}]
-    result = cluster_info.run({"permissions": permissions}, api.cluster())
+    result = cluster_info.run({"permissions": permissions, "namespaces": []}, api.cluster())
     assert result["denied"] == [
         {"verb": "delete", "group": "", "resource": "namespaces", "namespace": ""},
         {"verb": "create", "group": "", "resource": "pods/proxy", "namespace": ""},
     ]
+
+
+def test_namespaces_of_others_are_told_from_ours_and_from_none(api):
+    ours = {"app.kubernetes.io/managed-by": "maas.platform", "app.kubernetes.io/part-of": "maas"}
+    api.add("v1", "Namespace", "namespaces", "team-a")
+    api.add("v1", "Namespace", "namespaces", "llm")
+    api.objects["/api/v1/namespaces/llm"]["metadata"]["labels"] = ours
+    asked = {"permissions": [], "namespaces": ["llm", "team-a", "new"]}
+    assert cluster_info.run(asked, api.cluster())["foreign_namespaces"] == ["team-a"]

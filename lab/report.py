@@ -56,6 +56,7 @@ class Report:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self.stages: list[Stage] = []
+        self._began = time.monotonic()
         self._lock = threading.Lock()
         self._running = 0
         self._live = Progress(
@@ -110,6 +111,7 @@ class Report:
         if cached:
             seconds = sum(stage.seconds for stage in cached)
             table.add_row(f"{len(cached)} others", f"{seconds:.1f}", "cached")
+        table.add_row("all", f"{time.monotonic() - self._began:.1f}", "from start to end")
         self.console.print(table, highlight=False)
 
     @contextmanager

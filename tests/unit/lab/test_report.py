@@ -51,6 +51,13 @@ def test_the_table_lists_every_stage(report, shown):
     assert shown.getvalue().index("engine") < shown.getvalue().index("cluster")
 
 
+def test_the_table_ends_with_the_time_of_all(report, shown, monkeypatch):
+    monkeypatch.setattr("lab.report.time.monotonic", lambda: report._began + 61.25)
+    report.table()
+    last = shown.getvalue().splitlines()[-1]
+    assert " ".join(last.split()) == "all 61.2 from start to end"
+
+
 def test_what_was_cached_is_summed_up(report, shown):
     for title in ("a", "b"):
         with report.stage(title) as stage:

@@ -101,6 +101,7 @@ def test_every_role_labels_what_it_makes_alike(role: str, variable: str) -> None
         ("gateway_api", "gateway_api_namespace"),
         ("maas_api", "maas_api_gateway_namespace"),
         ("model_serving", "model_serving_gateway_namespace"),
+        ("preflight", "preflight_gateway_namespace"),
         ("tiers", "tiers_gateway_namespace"),
         ("verify", "verify_gateway_namespace"),
     ],

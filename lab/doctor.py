@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import paths, prerequisites
+from lab.cache import cache_root
 from lab.engine import daemon, find
 from lab.errors import LabError
 from lab.kindconfig import HTTP_PORT, HTTPS_PORT
@@ -130,7 +131,7 @@ def check_ports() -> Finding:
 
 def check_disk() -> Finding:
     """Room for the cache."""
-    cache = paths.cache_home()
+    cache = cache_root()
     place = next(place for place in (cache, *cache.parents) if place.exists())
     free = shutil.disk_usage(place).free / GIB
     needed = WARM_DISK_GIB if cache.exists() else COLD_DISK_GIB

@@ -3,6 +3,7 @@
 import shutil
 
 from lab import cluster, network, paths, registry
+from lab.cache import cache_root
 from lab.engine import daemon, find
 from lab.engine.client import Engine
 from lab.report import Report
@@ -52,7 +53,7 @@ def down(report: Report) -> None:
     if other:
         report.say(f"the lab that runs belongs to {other} and stays: take it down there")
         return
-    report.say(f"the lab is down; the cache stays in {paths.cache_home()}")
+    report.say(f"the lab is down; the cache stays in {cache_root()}")
 
 
 def _clean(engine: Engine, report: Report) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab import paths
+from lab.cache import cache_root
 from lab.report import Report
 
 
@@ -15,7 +16,7 @@ def hold(report: Report) -> Iterator[int]:
 
     A program that inherits the descriptor keeps the lock after this process has gone.
     """
-    path = paths.cache_home() / "lab.lock"
+    path = cache_root() / "lab.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, paths.PRIVATE_FILE)
     try:

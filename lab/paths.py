@@ -26,14 +26,9 @@ PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
 
 
-def cache_home() -> Path:
-    """Return the cache's directory: what is here survives ``down`` and is safe to delete."""
-    return cache_root()
-
-
 def engine_data() -> Path:
     """Return where the lab's own container engine keeps images and containers."""
-    return cache_home() / "engine"
+    return cache_root() / "engine"
 
 
 def engine_run() -> Path:
@@ -48,11 +43,11 @@ def bridge() -> str:
 
 def registry_data() -> Path:
     """Return where the registry keeps what was pushed to it."""
-    return cache_home() / "registry"
+    return cache_root() / "registry"
 
 
 def _cache_mark() -> str:
-    return hashlib.sha256(str(cache_home()).encode()).hexdigest()[:8]
+    return hashlib.sha256(str(cache_root()).encode()).hexdigest()[:8]
 
 
 def make_private(directory: Path) -> Path:

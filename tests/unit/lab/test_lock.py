@@ -9,9 +9,9 @@ from lab.report import SilentReport
 HOLD = """
 import sys, time
 from pathlib import Path
-from lab import lock, paths
+from lab import lock
 from lab.report import SilentReport
-paths.cache_home = lambda: Path(sys.argv[1])
+lock.cache_root = lambda: Path(sys.argv[1])
 with lock.hold(SilentReport()):
     print("held", flush=True)
     time.sleep(60)
@@ -20,7 +20,7 @@ with lock.hold(SilentReport()):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "cache_home", lambda: tmp_path)
+    monkeypatch.setattr(lock, "cache_root", lambda: tmp_path)
     return tmp_path
 
 

@@ -103,6 +103,9 @@ def api_server(
     """
 
     class Handler(BaseHTTPRequestHandler):
+        # One connection serves many requests, as with a real API server.
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             known = {
                 "/version": {"gitVersion": version},
@@ -127,8 +130,11 @@ def api_server(
         def log_message(self, *_args: object) -> None:
             """Keep quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        # Two hosts ask many questions at once; a full queue resets connections.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

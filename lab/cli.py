@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lab import browser as browsing
 from lab import doctor as examination
 from lab import down as ending
+from lab import idtoken, lock, paths, prerequisites, rust, site, supply
 from lab import images as image_sources
-from lab import lock, paths, rust, site, supply
 from lab import logs as collection
 from lab import status as state
 from lab import up as beginning
@@ -160,6 +161,22 @@ def logs() -> None:
 def show_trial() -> None:
     """Print the curl and the Python that call a model of the running lab."""
     site.show_trial(output)
+
+
+@app.command(name="id-token")
+def id_token(
+    user: Annotated[str, typer.Argument(help="One of the lab's people, such as alice.")],
+) -> None:
+    """Sign in to the lab's Dex without a browser and print the ID token: a secret for an hour."""
+    typer.echo(idtoken.obtain(user))
+
+
+@app.command()
+def browser() -> None:
+    """Have Chromium for the browser tests, installing it where the lab may; print where it is."""
+    report = Report(progress)
+    machine = prerequisites.Machine.look()
+    typer.echo(browsing.ensure(machine, report, beginning.LOG))
 
 
 @app.command(name="test-standins")

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import paths, prerequisites
+from lab import browser, paths, prerequisites
 from lab.cache import cache_root
 from lab.engine import daemon, find
 from lab.errors import LabError
-from lab.kindconfig import HTTP_PORT, HTTPS_PORT
+from lab.kindconfig import PORTS
 
 GIB = 1024**3
 # Measured for a cold cache: images, modules, the compiler's cache, the engine's data.
@@ -48,6 +48,7 @@ def examine() -> list[Finding]:
         check_python,
         check_builds,
         check_engine,
+        check_browser,
         check_ports,
         check_disk,
         check_memory,
@@ -116,11 +117,26 @@ def check_engine() -> Finding:
     )
 
 
+def check_browser() -> Finding:
+    """Chromium, which the browser tests drive and nothing else needs."""
+    missing = browser.missing()
+    if not missing:
+        return Finding("browser", "ok", "chromium")
+    machine = prerequisites.Machine.look()
+    return Finding(
+        "browser",
+        "later" if machine.may_install else "warn",
+        f"missing for browser tests: {', '.join(missing)}"
+        + ("; lab browser installs them" if machine.may_install else ""),
+        prerequisites.install_command(missing),
+    )
+
+
 def check_ports() -> Finding:
     """The ports where the platform will listen; the lab's own node may have them already."""
-    taken = [str(port) for port in (HTTPS_PORT, HTTP_PORT) if not is_free(port)]
+    taken = [str(port) for port in PORTS if not is_free(port)]
     if not taken or paths.CLUSTER.exists():
-        return Finding("ports", "ok", f"{LOOPBACK}:{HTTPS_PORT} and {LOOPBACK}:{HTTP_PORT}")
+        return Finding("ports", "ok", f"{LOOPBACK}, {', '.join(map(str, PORTS))}")
     return Finding(
         "ports",
         "fail",

@@ -5,10 +5,12 @@ import shlex
 from typing import Any
 
 from lab import paths
-from lab.kindconfig import HTTPS_PORT
+from lab.kindconfig import HTTPS_PORT, LOGIN_PORT
 
 DOMAIN = "lab.test"
 HOST = f"maas.{DOMAIN}"
+LOGIN_HOST = f"login.{DOMAIN}"
+LOGIN_URL = f"https://{LOGIN_HOST}:{LOGIN_PORT}/dex"
 
 
 def variables() -> dict[str, str]:
@@ -19,6 +21,9 @@ def variables() -> dict[str, str]:
         "MAAS_URL": f"https://{HOST}:{HTTPS_PORT}",
         "MAAS_RESOLVE": f"{HOST}:{HTTPS_PORT}:127.0.0.1",
         "MAAS_CA": str(paths.CA),
+        "MAAS_LOGIN_URL": LOGIN_URL,
+        "MAAS_LOGIN_RESOLVE": f"{LOGIN_HOST}:{LOGIN_PORT}:127.0.0.1",
+        "MAAS_LOGIN_CA": str(paths.LOGIN_CA),
     }
 
 

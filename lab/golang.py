@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,3 +110,30 @@ def module_directory(go: Path, module: Path, path: str, log: Path) -> Path:
     run([go, "mod", "download", path], cwd=module, env=_ENVIRONMENT, log=log)
     listed = run([go, "list", "-m", "-f", "{{.Dir}}", path], cwd=module, env=_ENVIRONMENT)
     return Path(listed.stdout.strip())
+
+
+def patch(
+    go: Path, module: Path, path: str, files: Mapping[str, Path], scratch: Path, log: Path
+) -> Path:
+    """Return a copy of a graph that builds one of its modules with files of ours in it.
+
+    Args:
+        go: The Go program.
+        module: The directory with go.mod and go.sum.
+        path: The module to change.
+        files: What takes the place of each file, by its path in that module.
+        scratch: An empty directory for the copies.
+        log: The file that takes Go's output.
+    """
+    graph, changed = scratch / "graph", scratch / "graph" / "changed"
+    shutil.copytree(module, graph)
+    shutil.copytree(module_directory(go, module, path, log), changed)
+    # Go keeps its modules read-only.
+    for made in (changed, *changed.rglob("*")):
+        made.chmod(made.stat().st_mode | stat.S_IWUSR)
+    for name, file in files.items():
+        shutil.copyfile(file, changed / name)
+    # A relative path: an absolute one would end up in the programs.
+    replace = f"-replace={path}=./{changed.name}"
+    run([go, "mod", "edit", replace], cwd=graph, env=_ENVIRONMENT, log=log)
+    return graph

@@ -25,7 +25,9 @@ PEOPLE = (
     Identity("carol", ("tier-premium-users",)),
     Identity("dave", ("tier-premium-users",)),
     Identity("erin", ("tier-enterprise-users",)),
-    # In no group that a tier names.
+    # Administers the MaaS API; in no group that a tier names.
+    Identity("ada", ("maas-admins",)),
+    # In no group at all.
     Identity("mallory"),
 )
 TOKEN_FILE = "tokens.csv"  # noqa: S105  # a file's name

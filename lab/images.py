@@ -12,7 +12,7 @@ from lab.cache import Entry, Store
 from lab.errors import LabError
 from lab.recipe import Build, Recipe, versions
 from lab.recipes import charts as chart_recipes
-from lab.recipes import cluster, components, model, programs, service, standins
+from lab.recipes import cluster, components, model, programs, prometheus, service, standins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,10 @@ class Planned:
 @cache
 def recipes() -> dict[str, Recipe]:
     """Return all recipes by name, each after those it needs."""
-    modules = (programs, chart_recipes, cluster, components, model, service, standins)
+    modules = (
+        *(programs, chart_recipes, cluster, components),
+        *(prometheus, model, service, standins),
+    )
     found = {recipe.name: recipe for module in modules for recipe in module.recipes()}
     ordered: dict[str, Recipe] = {}
 

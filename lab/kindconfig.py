@@ -12,6 +12,9 @@ SERVICE_SUBNET = "10.96.0.0/16"
 
 HTTPS_PORT, HTTPS_NODE_PORT = 8443, 30443
 HTTP_PORT, HTTP_NODE_PORT = 8080, 30080
+# Where people sign in.
+LOGIN_PORT, LOGIN_NODE_PORT = 8444, 30444
+PORTS = (HTTPS_PORT, HTTP_PORT, LOGIN_PORT)
 
 # Inside the node.
 NODE_IDENTITIES = "/etc/maas-lab/identities"
@@ -72,6 +75,7 @@ def _node(shape: Shape) -> dict[str, Any]:
         "extraPortMappings": [
             _published(HTTPS_PORT, HTTPS_NODE_PORT),
             _published(HTTP_PORT, HTTP_NODE_PORT),
+            _published(LOGIN_PORT, LOGIN_NODE_PORT),
         ],
         "extraMounts": [
             _mounted(shape.identities, NODE_IDENTITIES),

@@ -13,7 +13,11 @@ def command(*arguments: str, program: Path | None = None) -> list[str | Path]:
 
 
 def ask(
-    *arguments: str, check: bool = True, timeout: float = 60, fix: str = ""
+    *arguments: str,
+    stdin: str | None = None,
+    check: bool = True,
+    timeout: float = 60,
+    fix: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run one kubectl command in the lab's cluster."""
-    return run(command(*arguments), check=check, timeout=timeout, fix=fix)
+    return run(command(*arguments), stdin=stdin, check=check, timeout=timeout, fix=fix)

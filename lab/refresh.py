@@ -18,8 +18,7 @@ FILTER_NAMESPACE = "envoy-gateway-system"
 
 def refresh(engine: Engine, changed: list[str], report: Report) -> None:
     """Have nothing in the cluster run an older image of these names."""
-    for name in changed:
-        engine.docker("exec", cluster.NODE, "crictl", "rmi", name, check=False)
+    forget(engine, changed)
     listed = kubectl.ask("get", "pods", "--all-namespaces", "--output", "json").stdout
     stale = affected(json.loads(listed), changed)
     if not stale:
@@ -28,6 +27,23 @@ def refresh(engine: Engine, changed: list[str], report: Report) -> None:
         for namespace, pod in stale:
             kubectl.ask("delete", "pod", pod, "--namespace", namespace, "--wait=false", check=False)
         stage.note(f"{len(stale)} pods")
+
+
+def forget(engine: Engine, changed: list[str]) -> None:
+    """Have the node pull these images anew when it next starts one."""
+    # Every node has containerd's own client; Debian's packages bring no other.
+    images = ("exec", cluster.NODE, "ctr", "--namespace", "k8s.io", "images")
+    known = engine.docker(*images, "list", "--quiet").stdout.split()
+    names = {full_name(name) for name in changed}
+    # Once under its tag and once under its digest.
+    stale = [name for name in known if name in names or _is_digest_of(name, names)]
+    if stale:
+        engine.docker(*images, "remove", *stale)
+
+
+def _is_digest_of(name: str, names: set[str]) -> bool:
+    repository, mark, _ = name.partition("@")
+    return bool(mark) and repository in {full.rpartition(":")[0] for full in names}
 
 
 def affected(pods: dict[str, Any], changed: list[str]) -> list[tuple[str, str]]:

@@ -4,10 +4,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab import cluster, environment, kubectl, paths, registry
+from lab import cluster, enforcement, environment, kubectl, paths, registry
 from lab.engine import find
 from lab.engine.client import Engine
 from lab.errors import LabError
+from lab.source import Source
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def examine() -> list[Component]:
     kind = "the lab's own" if engine.ours else engine.host or "docker's default"
     parts = [Component("engine", True, kind), _registry(engine), _node(engine)]
     if parts[-1].healthy:
-        parts += _deployments()
+        parts += [*_policies(engine), *_workloads()]
     return parts
 
 
@@ -44,12 +45,16 @@ def describe(parts: list[Component]) -> dict[str, Any]:
     }
 
 
-def deployments(listed: dict[str, Any]) -> list[Component]:
-    """Return the Deployments of a list as kubectl prints it, as parts."""
+def workloads(listed: dict[str, Any]) -> list[Component]:
+    """Return the Deployments and DaemonSets of a list as kubectl prints it, as parts."""
     parts = []
     for item in listed["items"]:
-        wanted = item["spec"].get("replicas", 1)
-        ready = item["status"].get("readyReplicas", 0)
+        if item["kind"] == "DaemonSet":
+            wanted = item["status"].get("desiredNumberScheduled", 1)
+            ready = item["status"].get("numberReady", 0)
+        else:
+            wanted = item["spec"].get("replicas", 1)
+            ready = item["status"].get("readyReplicas", 0)
         name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
         parts.append(Component(name, ready >= wanted, f"{ready} of {wanted} ready"))
     return parts
@@ -70,6 +75,14 @@ def _node(engine: Engine) -> Component:
     return Component("node", ready, "Ready" if ready else "not Ready")
 
 
-def _deployments() -> list[Component]:
-    listed = kubectl.ask("get", "deployments", "--all-namespaces", "--output", "json")
-    return deployments(json.loads(listed.stdout))
+def _policies(engine: Engine) -> list[Component]:
+    if environment.read_facts().get("images") != Source.PACKAGES:
+        return []
+    active = enforcement.is_active(engine)
+    return [Component("NetworkPolicies", active, "enforced" if active else "accepted only")]
+
+
+def _workloads() -> list[Component]:
+    kinds = "deployments,daemonsets"
+    listed = kubectl.ask("get", kinds, "--all-namespaces", "--output", "json")
+    return workloads(json.loads(listed.stdout))

@@ -1,19 +1,22 @@
 """Bringing the lab up, from whatever state it was left in."""
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from lab import (
     cluster,
+    dns,
     doctor,
     down,
+    enforcement,
     environment,
     images,
     kindconfig,
-    kubectl,
     loading,
+    login,
     mirrors,
     network,
     oci,
@@ -21,6 +24,7 @@ from lab import (
     prerequisites,
     refresh,
     registry,
+    resource_metrics,
     supply,
     tools,
 )
@@ -30,10 +34,6 @@ from lab.errors import LabError
 from lab.report import Report, SilentReport
 from lab.source import Source
 
-DNS_READY = (
-    *("--namespace", "kube-system", "rollout", "status", "deployment/coredns"),
-    *("--timeout", "120s"),
-)
 LOG = paths.LOGS / "install.log"
 
 
@@ -51,7 +51,7 @@ def plan(source: Source, why: str) -> list[str]:
     ]
     steps += [
         f"registry {registry.NAME} and kind cluster {kindconfig.CLUSTER} on network {network.NAME}",
-        f"ports 127.0.0.1:{kindconfig.HTTPS_PORT} and 127.0.0.1:{kindconfig.HTTP_PORT}",
+        f"ports {', '.join(map(str, kindconfig.PORTS))} of 127.0.0.1",
         f"files in {paths.LAB}",
     ]
     return steps
@@ -89,8 +89,7 @@ def up(source: Source, why: str, report: Report, lock: int) -> None:
     kept, pushed = making.result(), pushing.result()
     if kept:
         refresh.refresh(engine, pushed, report)
-    with report.stage("cluster DNS"):
-        kubectl.ask(*DNS_READY, timeout=150, fix="python -m lab logs")
+    _additions(engine, source, report)
     environment.write(
         environment.facts(
             wasm_shim_image=_filter_image(subnet, source),
@@ -99,6 +98,21 @@ def up(source: Source, why: str, report: Report, lock: int) -> None:
             engine_host=engine.host,
         )
     )
+
+
+def _additions(engine: Engine, source: Source, report: Report) -> None:
+    """Have in the cluster what the platform expects of one; none waits for another."""
+    additions: list[Callable[[], None]] = [
+        lambda: dns.ensure(login.HOSTS, report),
+        lambda: login.ensure(report),
+        lambda: resource_metrics.ensure(report),
+    ]
+    if source is Source.PACKAGES:
+        # Published node images come with kind's own network, which enforces policies itself.
+        additions.append(lambda: enforcement.ensure(engine, report))
+    with ThreadPoolExecutor(len(additions)) as pool:
+        for addition in [pool.submit(addition) for addition in additions]:
+            addition.result()
 
 
 def prepare_builds(names: list[str] | None, source: Source, report: Report) -> None:

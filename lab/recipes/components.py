@@ -25,17 +25,27 @@ class Program:
     path: str
     arguments: tuple[str, ...] = ()
     user: str = "65532:65532"
+    # Further programs, which it starts itself from a folder each.
+    extensions: tuple[str, ...] = ()
 
 
 PROGRAMS = {
     "envoy-gateway": Program("go-envoy-gateway", "envoy-gateway", "usr/local/bin/envoy-gateway"),
-    "kuadrant-operator": Program("go-kuadrant-operator", "kuadrant-operator", "manager"),
+    # The published image has two more extensions; the platform, and what it is compared with,
+    # need neither.
+    "kuadrant-operator": Program(
+        "go-kuadrant-operator", "kuadrant-operator", "manager", extensions=("telemetry-policy",)
+    ),
     "authorino-operator": Program("go-operators", "authorino-operator", "manager"),
     "limitador-operator": Program("go-operators", "limitador-operator", "manager"),
     "authorino": Program(
         "go-authorino", "authorino", "home/authorino/bin/authorino", ("server",), "1000:0"
     ),
     "llmisvc-controller": Program("go-operators", "llmisvc", "manager"),
+    # The lab's own additions to its cluster.
+    "dex": Program("go-addons", "dex", "usr/local/bin/dex", user="1001:1001"),
+    "kube-network-policies": Program("go-addons", "kube-network-policies", "bin/netpol", (), "0:0"),
+    "metrics-server": Program("go-addons", "metrics-server", "metrics-server"),
 }
 
 
@@ -48,6 +58,10 @@ def _make_program(build: Build) -> None:
             "tmp": oci.Directory(0o1777),
             # Where Envoy Gateway and kuadrant-operator look for what may be mounted there.
             "extensions": oci.Directory(),
+            **{
+                f"extensions/{name}/{name}": build.take(settings["recipe"], name)
+                for name in settings["extensions"]
+            },
         },
     )
     start = oci.Config(

@@ -32,12 +32,32 @@ PACKAGES: dict[str, tuple[str, dict[str, str]]] = {
     "authorino": ("authorino", {"authorino": "github.com/kuadrant/authorino"}),
     "kuadrant-operator": (
         "kuadrant",
-        {"kuadrant-operator": "github.com/kuadrant/kuadrant-operator/cmd"},
+        {
+            "kuadrant-operator": "github.com/kuadrant/kuadrant-operator/cmd",
+            "telemetry-policy": (
+                "github.com/kuadrant/kuadrant-operator/cmd/extensions/telemetry-policy"
+            ),
+        },
     ),
     "envoy-gateway": (
         "gateway",
         {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"},
     ),
+    "addons": (
+        "addons",
+        {
+            "dex": "github.com/dexidp/dex/cmd/dex",
+            "kube-network-policies": (
+                "sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard"
+            ),
+            "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        },
+    ),
+}
+
+# What a recipe builds with a file of ours in it: the module, its file, ours in the graph's folder.
+PATCHES: dict[str, tuple[str, str, str]] = {
+    "addons": ("github.com/google/nftables", "expr/queue.go", "overlay/queue.go"),
 }
 
 
@@ -46,6 +66,21 @@ def _make(build: Build) -> None:
     golang.build(
         golang.toolchain(),
         RECIPES / settings["folder"],
+        settings["packages"],
+        build.target,
+        build.log,
+        link=settings["link"],
+    )
+
+
+def _make_patched(build: Build) -> None:
+    """Build programs of a graph in one of whose modules a file of ours takes another's place."""
+    settings = build.settings
+    go, folder = golang.toolchain(), RECIPES / settings["folder"]
+    path, file, ours = settings["patch"]
+    golang.build(
+        go,
+        golang.patch(go, folder, path, {file: folder / ours}, build.scratch, build.log),
         settings["packages"],
         build.target,
         build.log,
@@ -75,6 +110,7 @@ def _link_settings() -> dict[str, list[str]]:
             "github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion="
             + tags["envoy-gateway"]
         ],
+        "dex": [f"main.version={tags['dex']}"],
         "helm": [f"helm.sh/helm/v3/internal/version.version={versions()['tools']['helm']}"],
     }
 
@@ -85,8 +121,9 @@ def recipes() -> list[Recipe]:
     return [
         Recipe(
             name=f"go-{name}",
-            make=_make,
+            make=_make_patched if name in PATCHES else _make,
             settings={
+                **({"patch": PATCHES[name]} if name in PATCHES else {}),
                 "folder": folder,
                 "packages": packages,
                 "link": {program: told[program] for program in packages if program in told},

@@ -30,7 +30,8 @@ def call(*arguments):
 
 def test_every_command_has_help():
     listed = call("--help").stdout
-    for command in ("up", "down", "status", "images", "doctor", "logs", "try"):
+    commands = "up down status images doctor logs try id-token browser"
+    for command in commands.split():
         assert command in listed
         assert call(command, "--help").exit_code == 0
 

@@ -15,12 +15,15 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "ENV", home / "env")
     monkeypatch.setattr(paths, "FACTS", home / "lab.json")
     monkeypatch.setattr(paths, "CA", home / "ca.crt")
+    monkeypatch.setattr(paths, "LOGIN_CA", home / "login-ca.crt")
     return home
 
 
 def test_a_shell_reads_what_was_written(lab):
     environment.write(FACTS)
-    script = 'set -a; . "$1/env"; set +a; printenv MAAS_DOMAIN MAAS_URL MAAS_RESOLVE MAAS_CA'
+    names = ["DOMAIN", "URL", "RESOLVE", "CA", "LOGIN_URL", "LOGIN_RESOLVE", "LOGIN_CA"]
+    printed = " ".join(f"MAAS_{name}" for name in names)
+    script = f'set -a; . "$1/env"; set +a; printenv {printed}'
     command = ["bash", "-c", script, "bash", str(lab)]
     read = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert read == [
@@ -28,6 +31,9 @@ def test_a_shell_reads_what_was_written(lab):
         "https://maas.lab.test:8443",
         "maas.lab.test:8443:127.0.0.1",
         str(lab / "ca.crt"),
+        "https://login.lab.test:8444/dex",
+        "login.lab.test:8444:127.0.0.1",
+        str(lab / "login-ca.crt"),
     ]
 
 

@@ -60,3 +60,41 @@ def test_builds_are_reproducible_and_named(go, tmp_path):
     ]
     assert called[-2:] == ["0", "-mod=readonly -trimpath -buildvcs=false"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["helm", "operator"]
+
+
+@pytest.fixture
+def modules(tmp_path):
+    """A graph, and a Go that has its module in a read-only directory, as Go keeps them."""
+    graph = tmp_path / "graph"
+    graph.mkdir()
+    (graph / "go.mod").write_text("module example.org/graph\n")
+    module = tmp_path / "cache/module"
+    (module / "expr").mkdir(parents=True)
+    (module / "expr/queue.go").write_text("theirs")
+    (module / "expr/other.go").write_text("theirs")
+    for path in (module / "expr/queue.go", module / "expr/other.go"):
+        path.chmod(0o444)
+    for path in (module / "expr", module):
+        path.chmod(0o555)
+    program = tmp_path / "go"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'case "$1" in list) echo {module};; '
+        'mod) [ "$2" = edit ] && echo "$3" >> go.mod;; esac; true\n'
+    )
+    program.chmod(0o755)
+    return program, graph
+
+
+def test_a_patched_module_has_our_file_and_all_of_theirs(modules, tmp_path):
+    go, graph = modules
+    ours = tmp_path / "queue.go"
+    ours.write_text("ours")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    files = {"expr/queue.go": ours}
+    made = golang.patch(go, graph, "example.org/module", files, scratch, tmp_path / "log")
+    assert (made / "changed/expr/queue.go").read_text() == "ours"
+    assert (made / "changed/expr/other.go").read_text() == "theirs"
+    assert "-replace=example.org/module=./changed" in (made / "go.mod").read_text()
+    assert "replace" not in (graph / "go.mod").read_text()

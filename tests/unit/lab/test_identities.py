@@ -8,7 +8,7 @@ def rows(directory):
         return {row[1]: row for row in csv.reader(file)}
 
 
-def test_five_users_are_in_the_default_groups_and_one_is_in_none(tmp_path):
+def test_five_users_are_in_the_default_groups_one_administers_and_one_is_in_none(tmp_path):
     identities.create(tmp_path)
     groups = {name: row[3:] for name, row in rows(tmp_path).items()}
     assert groups == {
@@ -17,6 +17,7 @@ def test_five_users_are_in_the_default_groups_and_one_is_in_none(tmp_path):
         "carol": ["tier-premium-users"],
         "dave": ["tier-premium-users"],
         "erin": ["tier-enterprise-users"],
+        "ada": ["maas-admins"],
         "mallory": [],
     }
 

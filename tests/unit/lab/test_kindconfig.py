@@ -29,6 +29,7 @@ def test_everything_is_published_on_loopback_only():
     assert {(p["listenAddress"], p["hostPort"], p["containerPort"]) for p in ports} == {
         ("127.0.0.1", 8443, 30443),
         ("127.0.0.1", 8080, 30080),
+        ("127.0.0.1", 8444, 30444),
     }
     assert config["networking"]["apiServerAddress"] == "127.0.0.1"
 

@@ -33,6 +33,9 @@ def required(folder):
         ("operators", "github.com/kuadrant/authorino-operator", TAGS["authorino-operator"]),
         ("operators", "github.com/kuadrant/limitador-operator", TAGS["limitador-operator"]),
         ("kuadrant", "github.com/kuadrant/kuadrant-operator", TAGS["kuadrant-operator"]),
+        ("addons", "sigs.k8s.io/kube-network-policies", TAGS["kube-network-policies"]),
+        ("addons", "sigs.k8s.io/metrics-server", TAGS["metrics-server"]),
+        ("addons", "github.com/dexidp/dex", versions()["commits"]["dex"]),
     ],
 )
 def test_go_modules_have_the_versions_of_the_images(folder, module, version):
@@ -97,5 +100,5 @@ def test_the_go_that_the_lab_asks_for_satisfies_every_module(folder):
 def test_every_reference_is_full_and_used():
     built = {*components.PROGRAMS, *cluster.PROGRAMS}
     built |= {"coredns", "pause", "node", "registry", "envoy", "lab-gemma", "maas-api"}
-    built |= {"limitador", "wasm-shim"}
+    built |= {"limitador", "wasm-shim", "prometheus"}
     assert set(IMAGES) == built

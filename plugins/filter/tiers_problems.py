@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.maas.platform.plugins.module_utils._tiers import inventory_problems
+from ansible_collections.maas.platform.plugins.module_utils._validation import problems_of
 
 
-def tiers_problems(tiers, models=()):
-    """Return everything wrong with tiers and models, one line each."""
-    return inventory_problems(tiers, models)
+def tiers_problems(tiers, models=(), overrides=()):
+    """Return everything wrong with tiers, models and overrides, one line each."""
+    return problems_of(tiers, models, overrides)
 
 
 class FilterModule:

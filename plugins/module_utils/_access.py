@@ -16,8 +16,10 @@ from ._names import (
     SERVING_RESOURCE,
     SERVING_VERB,
     TIER_LABEL,
+    TIER_QUOTA,
 )
-from ._tiers import Tier
+from ._plan import Holding
+from ._tier import Tier
 
 _RBAC = "rbac.authorization.k8s.io"
 _Rule = dict[str, list[str]]
@@ -27,46 +29,48 @@ _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 def render_namespaces(
-    tiers: Iterable[Tier], model_namespaces: Iterable[str], api_namespace: str
+    holdings: Iterable[Holding], model_namespaces: Iterable[str], api_namespace: str
 ) -> list[Manifest]:
     """Render the MaaS API's namespace, the tiers' and the models'.
 
     A models' namespace carries no part: it holds models and is never pruned from here.
     """
+    kept = list(holdings)
     return [
         manifest("v1", "Namespace", api_namespace, part="api", labels=_RESTRICTED),
         *(
             manifest(
                 "v1",
                 "Namespace",
-                tier.namespace,
+                holding.namespace,
                 part="namespaces",
-                labels={**_RESTRICTED, TIER_LABEL: tier.name},
+                labels={**_RESTRICTED, TIER_LABEL: holding.tier},
+                annotations=holding.annotations,
             )
-            for tier in tiers
+            for holding in kept
         ),
         *(
             manifest("v1", "Namespace", namespace, labels={MODELS_LABEL: "true"})
             for namespace in sorted(set(model_namespaces))
         ),
+        *(_render_quota(holding) for holding in kept),
     ]
 
 
 def render_access(
-    tiers: Sequence[Tier], model_namespaces: Iterable[str], api_namespace: str
+    tiers: Iterable[Tier],
+    holdings: Iterable[Holding],
+    model_namespaces: Iterable[str],
+    api_namespace: str,
 ) -> list[Manifest]:
     """Render what each tier may call, and what the MaaS API may do there."""
+    kept = list(holdings)
     manifests = []
     for tier in tiers:
-        manifests += _render_tier(tier)
-        manifests += _render_api(
-            tier.namespace,
-            api_namespace,
-            [
-                _rule("", ["serviceaccounts"], ["create", "delete", "get", "list", "watch"]),
-                _rule("", ["serviceaccounts/token"], ["create"]),
-            ],
-        )
+        held = [holding.namespace for holding in kept if holding.tier == tier.name]
+        manifests += _render_tier(tier, held)
+    for holding in kept:
+        manifests += _render_api(holding.namespace, api_namespace, _keeping(holding))
     for namespace in sorted(set(model_namespaces)):
         manifests += _render_api(
             namespace,
@@ -76,19 +80,42 @@ def render_access(
     return manifests
 
 
-def _render_tier(tier: Tier) -> list[Manifest]:
+def _render_quota(holding: Holding) -> Manifest:
+    # A pod in there would run with a user's account, and so with the tier's rights.
+    return manifest(
+        "v1",
+        "ResourceQuota",
+        TIER_QUOTA,
+        holding.namespace,
+        part="namespaces",
+        labels={TIER_LABEL: holding.tier},
+        spec={"hard": {"count/pods": "0"}},
+    )
+
+
+def _keeping(holding: Holding) -> list[_Rule]:
+    """Return what the MaaS API may do with accounts; nobody gets a token of a former tier."""
+    verbs = ["delete", "get", "list", "patch", "watch"]
+    if holding.state != "present":
+        return [_rule("", ["serviceaccounts"], verbs)]
+    return [
+        _rule("", ["serviceaccounts"], ["create", *verbs]),
+        _rule("", ["serviceaccounts/token"], ["create"]),
+    ]
+
+
+def _render_tier(tier: Tier, held: Sequence[str]) -> list[Manifest]:
     names: dict[str, list[str]] = defaultdict(list)
     for ref in tier.models:
         names[ref.namespace].append(ref.name)
+    members = [
+        {"apiGroup": _RBAC, "kind": "Group", "name": f"system:serviceaccounts:{namespace}"}
+        for namespace in sorted(held)
+    ]
     manifests = []
     for namespace in sorted(names):
         rule = _rule(SERVING_GROUP, [SERVING_RESOURCE], [SERVING_VERB])
         rule["resourceNames"] = sorted(names[namespace])
-        members = {
-            "apiGroup": _RBAC,
-            "kind": "Group",
-            "name": f"system:serviceaccounts:{tier.namespace}",
-        }
         manifests += _bind(
             f"maas-tier-{tier.name}", namespace, [rule], members, {TIER_LABEL: tier.name}
         )
@@ -97,11 +124,15 @@ def _render_tier(tier: Tier) -> list[Manifest]:
 
 def _render_api(namespace: str, api_namespace: str, rules: list[_Rule]) -> list[Manifest]:
     api = {"kind": "ServiceAccount", "name": API_SERVICE, "namespace": api_namespace}
-    return _bind(API_SERVICE, namespace, rules, api, {})
+    return _bind(API_SERVICE, namespace, rules, [api], {})
 
 
 def _bind(
-    name: str, namespace: str, rules: list[_Rule], subject: dict[str, str], labels: dict[str, str]
+    name: str,
+    namespace: str,
+    rules: list[_Rule],
+    subjects: list[dict[str, str]],
+    labels: dict[str, str],
 ) -> list[Manifest]:
     version = f"{_RBAC}/v1"
     role = {"apiGroup": _RBAC, "kind": "Role", "name": name}
@@ -115,7 +146,7 @@ def _bind(
             part="access",
             labels=labels,
             roleRef=role,
-            subjects=[subject],
+            subjects=subjects,
         ),
     ]
 

@@ -105,6 +105,6 @@ def check_owner(account: Mapping[str, Any], user: str) -> None:
         where = f"{metadata.get('namespace')}/{metadata.get('name')}"
         raise MaasError(
             f"ServiceAccount {where} exists and does not belong to user {show(user)} "
-            f"(annotation {USER_ANNOTATION} is {show(owner)}): no token was made; delete that "
+            f"(annotation {USER_ANNOTATION} is {show(owner)}), so it is left alone; delete that "
             "account if nobody uses it, or rename one of the two users"
         )

@@ -12,16 +12,19 @@ an expression that fails turns a verified identity into no identity (401).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._manifests import Manifest, manifest
 from ._names import (
+    ACCOUNT_HEADER,
     API_PORT,
     API_SERVICE,
     AUTH_POLICY,
     GATEWAY_NAME,
     HTTPS_LISTENER,
+    LOOKUP_REVISION_PARAM,
+    OBJECTIVE_HEADER,
     PASSED_HEADER,
     REVISION_ANNOTATION,
     REVISION_HEADER,
@@ -31,7 +34,7 @@ from ._names import (
     TIER_CACHE_SECONDS,
     TOKEN_AUDIENCE,
 )
-from ._tiers import Tier
+from ._tier import Tier
 
 _API = "kuadrant.io/v1"
 
@@ -40,6 +43,12 @@ _TOKEN_CACHE_SECONDS = 30
 _ACCESS_CACHE_SECONDS = 60
 
 _USER = "auth.identity.user.username"
+_TIER = "auth.identity.tier"
+# Of system:serviceaccount:<namespace>:<account>.
+_ACCOUNT = f'{_USER}.@extract:{{"sep":":","pos":3}}'
+_MODEL_NAMESPACE, _MODEL = (
+    f'request.url_path.@extract:{{"sep":"/","pos":{position}}}' for position in (1, 2)
+)
 _NAME = "[a-z0-9][-a-z0-9]*"
 # Namespace, model, then segments without escapes and without dots in front: what the rules
 # below read from the path is then what every later hop reads from it.
@@ -48,9 +57,15 @@ _PATH = rf"^/{_NAME}/{_NAME}({_SEGMENT})*/?([?].*)?$"
 
 
 def render_auth_policy(
-    tiers: Sequence[Tier], gateway_namespace: str, api_namespace: str, revision: str
+    tiers: Sequence[Tier],
+    owners: Mapping[str, str],
+    gateway_namespace: str,
+    api_namespace: str,
+    revision: str,
 ) -> Manifest:
     """Render the policy of the HTTPS listener: routes without one of their own get it too.
+
+    owners maps every namespace whose accounts are somebody to the tier whose rights they have.
 
     Kuadrant's filter runs on both listeners: its rules know host and path, not the listener. So
     the HTTP listener asks Authorino, too, and redirects only what passed.
@@ -70,39 +85,43 @@ def render_auth_policy(
                 "sectionName": HTTPS_LISTENER,
             },
             "rules": {
-                "authentication": {"tier-token": _authentication(tiers, revision)},
+                "authentication": {"tier-token": _authentication(owners, revision)},
                 "metadata": {"tier": _lookup(api_namespace, revision)},
                 "authorization": {
                     "known-tier": _known_tier(tiers),
                     "model-access": _model_access(revision),
                 },
-                "response": _response(revision),
+                "response": _response(tiers, revision),
             },
         },
     )
 
 
-def _authentication(tiers: Sequence[Tier], revision: str) -> dict[str, Any]:
-    owners = {f"system:serviceaccount:{tier.namespace}": tier.name for tier in tiers}
+def _authentication(owners: Mapping[str, str], revision: str) -> dict[str, Any]:
+    tiers = {f"system:serviceaccount:{space}": tier for space, tier in owners.items()}
     account = f'{_USER}.substring(0, {_USER}.lastIndexOf(":"))'
     return {
         "kubernetesTokenReview": {"audiences": [TOKEN_AUDIENCE]},
         "cache": _cache(revision, "{request.headers.authorization}", _TOKEN_CACHE_SECONDS),
         # Any pod can get a token for this audience. Only accounts in the tiers' namespaces are
         # somebody: for others the map has no entry, the expression fails, the answer is 401.
-        "overrides": {"tier": {"expression": f"{json.dumps(owners, sort_keys=True)}[{account}]"}},
+        "overrides": {"tier": {"expression": f"{json.dumps(tiers, sort_keys=True)}[{account}]"}},
     }
 
 
 def _lookup(api_namespace: str, revision: str) -> dict[str, Any]:
-    user = {key: {"selector": f"auth.identity.user.{key}"} for key in ("groups", "username", "uid")}
+    asked: dict[str, Any] = {
+        key: {"selector": f"auth.identity.user.{key}"} for key in ("groups", "username", "uid")
+    }
+    # While a change spreads, policy and answer are to be of the same catalog.
+    asked[LOOKUP_REVISION_PARAM] = {"value": revision}
     return {
         "http": {
             "url": f"http://{API_SERVICE}.{api_namespace}.svc.cluster.local:{API_PORT}"
             "/v1/tiers/lookup",
             "method": "POST",
             "contentType": "application/json",
-            "bodyParameters": user,
+            "bodyParameters": asked,
         },
         "cache": _cache(revision, f"{{{_USER}}}:{{auth.identity.user.uid}}", TIER_CACHE_SECONDS),
     }
@@ -110,23 +129,23 @@ def _lookup(api_namespace: str, revision: str) -> dict[str, Any]:
 
 def _known_tier(tiers: Sequence[Tier]) -> dict[str, Any]:
     def same(tier: str) -> list[dict[str, str]]:
-        where = ("auth.metadata.tier.tier", "auth.identity.tier")
+        where = ("auth.metadata.tier.tier", _TIER)
         return [{"selector": path, "operator": "eq", "value": tier} for path in where]
 
+    # A disabled tier's accounts are somebody who may do nothing: 403, not 401. An empty list of
+    # choices would be no condition at all, so there is always one; no tier is called "-".
+    enabled = [tier.name for tier in tiers if tier.enabled] or ["-"]
     return {
         "patternMatching": {
             "patterns": [
                 {"selector": "request.path", "operator": "matches", "value": _PATH},
-                {"any": [{"all": same(tier.name)} for tier in tiers]},
+                {"any": [{"all": same(tier)} for tier in enabled]},
             ]
         }
     }
 
 
 def _model_access(revision: str) -> dict[str, Any]:
-    namespace, name = (
-        f'request.url_path.@extract:{{"sep":"/","pos":{position}}}' for position in (1, 2)
-    )
     return {
         # After known-tier: who is nobody's business costs no review.
         "priority": 1,
@@ -137,27 +156,35 @@ def _model_access(revision: str) -> dict[str, Any]:
                 "verb": {"value": SERVING_VERB},
                 "group": {"value": SERVING_GROUP},
                 "resource": {"value": SERVING_RESOURCE},
-                "namespace": {"selector": namespace},
-                "name": {"selector": name},
+                "namespace": {"selector": _MODEL_NAMESPACE},
+                "name": {"selector": _MODEL},
             },
         },
-        "cache": _cache(revision, f"{{{_USER}}}|{{{namespace}}}/{{{name}}}", _ACCESS_CACHE_SECONDS),
+        "cache": _cache(
+            revision, f"{{{_USER}}}|{{{_MODEL_NAMESPACE}}}/{{{_MODEL}}}", _ACCESS_CACHE_SECONDS
+        ),
     }
 
 
-def _response(revision: str) -> dict[str, Any]:
+def _response(tiers: Sequence[Tier], revision: str) -> dict[str, Any]:
     return {
         "success": {
-            # The routes behind the internal Gateway want it, and clients' own are taken off
-            # before: a request that no filter has seen gets no further.
-            "headers": {PASSED_HEADER: {"plain": {"selector": "auth.identity.tier"}}},
+            "headers": {
+                # The routes behind the internal Gateway want it, and clients' own are taken
+                # off before: a request that no filter has seen gets no further.
+                PASSED_HEADER: {"plain": {"selector": _TIER}},
+                ACCOUNT_HEADER: {"plain": {"selector": _ACCOUNT}},
+                **_objective(tiers),
+            },
             "filters": {
                 "identity": {
                     "json": {
                         "properties": {
                             # Namespace and name: two tiers may hold accounts of one name.
                             "userid": {"selector": _USER},
-                            "tier": {"selector": "auth.identity.tier"},
+                            # The same in whatever tier: what is special about a user.
+                            "account": {"selector": _ACCOUNT},
+                            "tier": {"selector": _TIER},
                         }
                     }
                 }
@@ -182,6 +209,17 @@ def _response(revision: str) -> dict[str, Any]:
             {},
         ),
     }
+
+
+def _objective(tiers: Sequence[Tier]) -> dict[str, Any]:
+    """Name the InferenceObjective of every request, as soon as one tier has a priority.
+
+    Tiers without one get the header, too: a name that no object has counts as 0, and ours takes
+    the place of what a client wrote to be served first.
+    """
+    if all(tier.priority == 0 for tier in tiers):
+        return {}
+    return {OBJECTIVE_HEADER: {"plain": {"selector": f"{{{_MODEL}}}.{{{_TIER}}}"}}}
 
 
 def _refuse(

@@ -5,13 +5,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._errors import Problem, nearest, show
+from ._durations import ALLOWED as DURATION
+from ._durations import parse_seconds
+from ._errors import MaasError, Problem, nearest, show
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _MISSING = "(missing)"
+# Emoji of several characters hold these; so do words in some scripts.
+_JOINERS = "\u200c\u200d"
+_LAST_TAG = "\U000e007f"
 
 
 class Problems(list[Problem]):
@@ -83,6 +89,24 @@ def text(problems: Problems, path: str, raw: Any, allowed: str = "text") -> str 
     return None
 
 
+def shown_text(problems: Problems, path: str, raw: Any) -> str | None:
+    """Return raw where it is one line for people: joined emoji and wide spaces are fine.
+
+    What could change how the text around it reads (control characters, line separators, marks
+    that turn its direction) is refused.
+    """
+    if isinstance(raw, str) and raw.strip() == raw != "" and all(map(_is_shown, raw)):
+        return str(raw)
+    problems.found(path, raw, "one line of text, no space at either end")
+    return None
+
+
+def _is_shown(character: str) -> bool:
+    if character.isprintable() or character in _JOINERS or "\U000e0020" <= character <= _LAST_TAG:
+        return True
+    return unicodedata.category(character) == "Zs"
+
+
 def whole_number(
     problems: Problems, path: str, raw: Any, minimum: int, maximum: int = 2**63 - 1
 ) -> int | None:
@@ -91,6 +115,23 @@ def whole_number(
         return int(raw)
     upper = "" if maximum == 2**63 - 1 else f" and at most {maximum}"
     problems.found(path, raw, f"a whole number, at least {minimum}{upper}")
+    return None
+
+
+def duration(problems: Problems, path: str, raw: Any) -> int | None:
+    """Return the seconds that raw says, where it is a duration."""
+    try:
+        return parse_seconds(raw)
+    except MaasError:
+        problems.found(path, raw, DURATION)
+        return None
+
+
+def switch(problems: Problems, path: str, raw: Any) -> bool | None:
+    """Return raw where it is true or false; the words are no booleans here."""
+    if isinstance(raw, bool):
+        return raw
+    problems.found(path, raw, "true or false")
     return None
 
 

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ._errors import MaasError
 from ._kubernetes import ApiError, Cluster
-from ._names import API_PORT, API_SERVICE, REVISION_HEADER, TIER_CACHE_SECONDS
+from ._names import API_PORT, API_SERVICE, REVISION_HEADER
 from ._objects import Key, Object, conditions, key_of
 
 #: The kinds of policies that we write.
@@ -38,41 +38,34 @@ def policy_state(policy: Object) -> str:
     return ""
 
 
-def wait_enforced(cluster: Cluster, keys: Sequence[Key], timeout_seconds: float) -> None:
-    """Wait until Kuadrant says that every one of these policies is in force."""
-
-    def missing() -> str:
-        for key, policy in zip(keys, cluster.each(cluster.find, keys), strict=True):
-            state = policy_state(policy) if policy else f"{key}: gone"
-            if state:
-                return state
-        return ""
-
-    cluster.wait("the policies are not in force", missing, timeout_seconds)
+def missing_policies(cluster: Cluster, wanted: Sequence[Object]) -> str:
+    """Return what keeps these policies from being in force, by Kuadrant's word."""
+    keys = [key_of(item) for item in wanted]
+    for key, policy in zip(keys, cluster.each(cluster.find, keys), strict=True):
+        state = policy_state(policy) if policy else f"{key}: gone"
+        if state:
+            return state
+    return ""
 
 
-def wait_authorino(cluster: Cluster, namespace: str, revision: str, timeout_seconds: float) -> None:
-    """Wait until every AuthConfig of ours is of this revision and Authorino serves it.
+def missing_in_authorino(cluster: Cluster, namespace: str, revision: str) -> str:
+    """Return what keeps Authorino from serving this revision.
 
     Kuadrant's conditions may be the last generation's for a moment; the AuthConfig it writes
     carries the revision in its refusals.
     """
-
-    def missing() -> str:
-        ours = 0
-        for config in cluster.select("authorino.kuadrant.io/v1beta3", "AuthConfig", namespace):
-            stamp = _revision_of(config)
-            if stamp is None:
-                continue
-            ours += 1
-            name = config["metadata"]["name"]
-            if stamp != revision:
-                return f"AuthConfig {name} is of revision {stamp}, not yet {revision}"
-            if not ((config.get("status") or {}).get("summary") or {}).get("ready"):
-                return f"AuthConfig {name} is not ready"
-        return "" if ours else f"no AuthConfig in {namespace} carries the revision {revision}"
-
-    cluster.wait("Authorino does not serve the new policy", missing, timeout_seconds)
+    ours = 0
+    for config in cluster.select("authorino.kuadrant.io/v1beta3", "AuthConfig", namespace):
+        stamp = _revision_of(config)
+        if stamp is None:
+            continue
+        ours += 1
+        name = config["metadata"]["name"]
+        if stamp != revision:
+            return f"AuthConfig {name} is of revision {stamp}, not yet {revision}"
+        if not ((config.get("status") or {}).get("summary") or {}).get("ready"):
+            return f"AuthConfig {name} is not ready"
+    return "" if ours else f"no AuthConfig in {namespace} carries the revision {revision}"
 
 
 def _revision_of(config: Object) -> str | None:
@@ -84,9 +77,34 @@ def _revision_of(config: Object) -> str | None:
 
 def api_pods(cluster: Cluster, namespace: str) -> list[str] | None:
     """Return the ready pods of the MaaS API; None where it is not installed."""
-    deployment = cluster.find(Key("apps/v1", "Deployment", namespace, API_SERVICE))
-    if deployment is None:
-        return None
+    deployment = _api(cluster, namespace)
+    return None if deployment is None else _ready_pods(cluster, deployment)
+
+
+def api_is_silent(cluster: Cluster, namespace: str) -> bool:
+    """Return whether the MaaS API is installed and no replica of it is ready."""
+    return api_pods(cluster, namespace) == []
+
+
+def missing_replica(cluster: Cluster, namespace: str) -> str:
+    """Return that no replica is ready of a MaaS API that is to run."""
+    deployment = _api(cluster, namespace)
+    if deployment is None or not _runs(deployment) or _ready_pods(cluster, deployment):
+        return ""
+    return f"no replica of Deployment {namespace}/{API_SERVICE} is ready"
+
+
+def _api(cluster: Cluster, namespace: str) -> Object | None:
+    return cluster.find(Key("apps/v1", "Deployment", namespace, API_SERVICE))
+
+
+def _runs(deployment: Object) -> bool:
+    # Without a number, Kubernetes runs one.
+    return bool(deployment["spec"].get("replicas", 1))
+
+
+def _ready_pods(cluster: Cluster, deployment: Object) -> list[str]:
+    namespace = deployment["metadata"]["namespace"]
     labels = deployment["spec"]["selector"].get("matchLabels") or {}
     selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
     pods = cluster.select("v1", "Pod", namespace, selector)
@@ -98,56 +116,26 @@ def api_pods(cluster: Cluster, namespace: str) -> list[str] | None:
     )
 
 
-def wait_api_revision(
-    cluster: Cluster, namespace: str, revision: str, timeout_seconds: float
-) -> None:
-    """Wait until every ready replica of the MaaS API answers from this revision's catalog.
+def missing_in_api(cluster: Cluster, namespace: str, revision: str) -> str:
+    """Return which ready replica of the MaaS API does not answer from this catalog yet.
 
-    Policies that come before would ask replicas about tiers that those do not know yet.
+    Policies that come before would ask replicas about tiers that those do not know. Where none is
+    ready there is nobody to ask, and nobody is let in.
     """
-
-    def missing() -> str:
-        for pod in api_pods(cluster, namespace) or []:
-            seen = _ask(cluster, namespace, pod, "/health").get("revision")
-            if seen != revision:
-                return f"{pod} is at revision {seen}, not yet {revision}"
-        return ""
-
-    cluster.wait("the MaaS API has not read the new tiers", missing, timeout_seconds)
-
-
-def wait_refused(
-    cluster: Cluster, namespace: str, accounts: Iterable[tuple[str, str]], timeout_seconds: float
-) -> None:
-    """Wait until deleted accounts (full user name, uid) are refused at the gateway.
-
-    The API server remembers a good token for a while after its account is gone. What refuses
-    at once is the tier lookup: no replica may know the uid any more, and the gateway must have
-    forgotten its last answer.
-    """
-    gone = list(accounts)
-    if not gone:
-        return
-
-    def missing() -> str:
-        for pod in api_pods(cluster, namespace) or []:
-            for username, uid in gone:
-                body = {"groups": [], "username": username, "uid": uid}
-                status, _answer = _post(cluster, namespace, pod, "/v1/tiers/lookup", body)
-                if status not in (403, 404):
-                    return f"{pod} answers {status} for {username}, not yet 404"
-        return ""
-
-    cluster.wait("the accounts are deleted but not refused yet", missing, timeout_seconds)
-    cluster.pause(TIER_CACHE_SECONDS + 1)
+    for pod in api_pods(cluster, namespace) or []:
+        seen = _ask(cluster, namespace, pod, "/health").get("revision")
+        if seen != revision:
+            return f"{pod} is at revision {seen}, not yet {revision}"
+    return ""
 
 
 def _ask(cluster: Cluster, namespace: str, pod: str, path: str) -> dict[str, Any]:
-    status, answer = _post(cluster, namespace, pod, path, None)
+    status, answer = ask_api(cluster, namespace, pod, path, None)
     return answer if status == 200 and isinstance(answer, dict) else {}
 
 
-def _post(cluster: Cluster, namespace: str, pod: str, path: str, body: Any) -> tuple[int, Any]:
+def ask_api(cluster: Cluster, namespace: str, pod: str, path: str, body: Any) -> tuple[int, Any]:
+    """Return what one replica of the MaaS API says, asked through the API server."""
     method = "GET" if body is None else "POST"
     status, answer = cluster.ask_pod(namespace, pod, API_PORT, path, method, body)
     # The API server's own refusal is a Status object; the pod's would be {error, message}.

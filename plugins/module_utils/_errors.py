@@ -26,7 +26,7 @@ class Problem:
     def __str__(self) -> str:
         """Return the line a person reads."""
         text = f"{self.path}: value {self.value}, allowed: {self.allowed}"
-        return f"{text} ({self.hint})" if self.hint else text
+        return _plain(f"{text} ({self.hint})" if self.hint else text)
 
 
 class MaasError(Exception):
@@ -49,7 +49,14 @@ def show(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except ValueError:  # a list that holds itself
         text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return _plain(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _plain(text: str) -> str:
+    """Return one line that no terminal and no log reads as anything but text."""
+    return "".join(
+        character if character.isprintable() else f"\\u{ord(character):04x}" for character in text
+    )
 
 
 def nearest(word: Any, known: Iterable[str]) -> str:

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from ._drift import in_step, merge, strangers, without
 from ._errors import MaasError
+from ._forward import Forwards, PodReadError
 from ._names import FIELD_MANAGER
 from ._objects import Change, Key, Object, differ, key_of, path_of
 
@@ -42,6 +44,9 @@ AUTH_ARGS: dict[str, Any] = dict(AUTH_ARG_SPEC)
 #: Requests in flight at once, and connections kept.
 CONCURRENCY = 8
 
+#: With a parameter, so that the client sends the text as it is written here.
+_APPLY = "application/apply-patch+yaml; charset=utf-8"
+
 _TIMEOUT_SECONDS = (10, 60)
 _PAGE = 500
 #: Answers that mean "not now"; each is tried again after these pauses.
@@ -50,6 +55,8 @@ _PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 #: method, path, query, body, content type -> status and decoded body.
 Transport = Callable[[str, str, Sequence[tuple[str, str]], Any, str], tuple[int, Any]]
+#: namespace, pod, port, path -> status and decoded body, over a forwarded port.
+PodReader = Callable[[str, str, int, str], tuple[int, Any]]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -80,6 +87,13 @@ class ApiError(MaasError):
         return self.status == 404 and self.missing_kind == "namespaces"
 
 
+def is_forbidden(error: MaasError) -> bool:
+    """Return whether the cluster does not let this user look, now or later."""
+    if isinstance(error, ApiError):
+        return error.status in (401, 403)
+    return isinstance(error, PodReadError) and error.forbidden
+
+
 def _advice(status: int) -> str:
     if status == 401:
         return "; the credentials are not valid (any more): log in again"
@@ -97,9 +111,11 @@ class Cluster:
         server: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        read_pod: PodReader | None = None,
     ) -> None:
         """Speak through transport; tests put a cluster of their own there."""
         self._transport = transport
+        self._read_pod = read_pod
         self._sleep = sleep
         self._clock = clock
         self.server = server
@@ -126,7 +142,11 @@ class Cluster:
         client = ApiClient(configuration)
         for name, value in headers.items():
             _set_header(client, name, value)
-        return cls(_transport(client, _source(options)), configuration.host)
+        return cls(
+            _transport(client, _source(options)),
+            configuration.host,
+            read_pod=Forwards(client).get,
+        )
 
     def request(
         self,
@@ -182,33 +202,47 @@ class Cluster:
                 return items
 
     def apply(
-        self, manifest: Object, before: Object | None = None, dry_run: bool = False
+        self,
+        manifest: Object,
+        before: Object | None = None,
+        dry_run: bool = False,
+        sole: bool = False,
     ) -> Change:
         """Apply an object on the server's side, as its only owner of what the manifest says.
 
-        before is the live object where the caller has it. In a dry run the server says what
-        would come out; it cannot where the namespace or the kind is still to be made, and then
-        the manifest stands for it.
+        before is the live object where the caller has it; one that needs nothing is left alone.
+        In a dry run the server says what would come out; it cannot where the namespace or the
+        kind is still to be made, and then the manifest stands for it. With sole, what others
+        added to it is taken away.
         """
         key = key_of(manifest)
+        added = strangers(before, manifest) if sole and before is not None else []
+        if before is not None and not added and in_step(before, manifest):
+            return Change(key, "unchanged", before, before)
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
         if dry_run:
             query.append(("dryRun", "All"))
         path = path_of(key.api_version, key.kind, key.namespace, key.name)
         try:
-            status, answer = self.request(
-                "PATCH", path, query, manifest, "application/apply-patch+yaml"
-            )
+            status, answer = self.request("PATCH", path, query, manifest, _APPLY)
         except ApiError as refusal:
             if dry_run and (refusal.no_namespace or refusal.unknown_kind):
                 return Change(key, "created", None, manifest)
             raise
         after = _object(answer)
+        if added:
+            patch = without(manifest, added)
+            after = merge(after, patch) if dry_run else self._strip(path, patch)
         if status == 201 or (dry_run and before is None):
             return Change(key, "created", None, after)
         if before is not None and not differ(before, after):
             return Change(key, "unchanged", before, after)
         return Change(key, "updated", before, after)
+
+    def _strip(self, path: str, patch: Object) -> Object:
+        """Take away what others added: applying takes away only what is our own."""
+        query = [("fieldManager", FIELD_MANAGER)]
+        return _object(self.request("PATCH", path, query, patch, "application/merge-patch+json")[1])
 
     def apply_all(
         self,
@@ -240,10 +274,12 @@ class Cluster:
         uid = item["metadata"].get("uid")
         if uid:
             body["preconditions"] = {"uid": uid}
-        query = [("dryRun", "All")] if dry_run else []
+        if dry_run:
+            # In the body: where there is one, the API server reads no option from the query.
+            body["dryRun"] = ["All"]
         try:
             path = path_of(key.api_version, key.kind, key.namespace, key.name)
-            self.request("DELETE", path, query, body)
+            self.request("DELETE", path, body=body)
         except ApiError as exc:
             if exc.status not in (404, 409):
                 raise
@@ -298,6 +334,19 @@ class Cluster:
         """Return a pod's own answer, through the API server; refusals are answers too."""
         through = path_of("v1", "Pod", namespace, f"{pod}:{port}", "proxy") + path
         return self._transport(method, through, (), body, "application/json")
+
+    def read_pod(self, namespace: str, pod: str, port: int, path: str) -> tuple[int, Any]:
+        """Return what a pod answers to exactly this path, over a forwarded port.
+
+        Not for several threads at once. PodReadError where the port cannot be forwarded.
+        """
+        if self._read_pod is None:
+            raise PodReadError(f"no port of pod {namespace}/{pod} can be forwarded from here", True)
+        return self._read_pod(namespace, pod, port, path)
+
+    def clock(self) -> float:
+        """Return the seconds on the clock that waits go by."""
+        return self._clock()
 
     def version(self) -> str:
         """Return the API server's version."""
@@ -362,7 +411,7 @@ def _transport(client: Any, source: str) -> Transport:
                 method,
                 query_params=list(query),
                 header_params=sent,
-                body=body,
+                body=write_yaml_body(body) if content_type == _APPLY else body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _return_http_data_only=True,
@@ -377,6 +426,19 @@ def _transport(client: Any, source: str) -> Transport:
             raise MaasError(_unreachable(client, source, exc)) from exc
 
     return send
+
+
+def write_yaml_body(body: Object) -> bytes:
+    """Return an object as JSON that is YAML, too.
+
+    JSON may write a character beyond the first 65,536 as two escapes, which YAML refuses: it
+    stands as it is. What YAML refuses unescaped is escaped.
+    """
+    text = json.dumps(body, ensure_ascii=False)
+    # Outside of strings, JSON has no character that this changes.
+    return "".join(
+        char if ord(char) > 0xFFFF or char.isprintable() else f"\\u{ord(char):04x}" for char in text
+    ).encode()
 
 
 def _unreachable(client: Any, source: str, why: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._checks import Problems, dns_label, keys, mapping, sequence, text, whole_number
-from ._errors import MaasError, nearest
+from ._errors import nearest
 from ._names import API_NAMESPACE, MODEL_NAMESPACE, TIER_NAMESPACE_PREFIX
 
 #: KServe names a Service <model>-kserve-workload-svc, and a Service's name has at most 63.
@@ -39,7 +39,7 @@ _LATER = ("autoscaling", "state", "tiers", "canary")
 _SCHEMES = ("hf", "oci", "pvc", "s3")
 _URI = re.compile(r"([a-z0-9+]+)://\S+")
 #: The first path segments that are not models.
-_TAKEN_NAMESPACES = (API_NAMESPACE, "v1")
+_TAKEN_NAMESPACES = (API_NAMESPACE, "v1", "ui")
 
 
 @dataclass(frozen=True, order=True)
@@ -69,17 +69,6 @@ class Model:
     def ref(self) -> ModelRef:
         """Return where the model lives."""
         return ModelRef(self.namespace, self.name)
-
-
-def parse_models(
-    raw: Any, path: str = "maas_models", default_namespace: str = MODEL_NAMESPACE
-) -> list[Model]:
-    """Return the models; MaasError lists everything that is wrong with them."""
-    problems = Problems()
-    models = read_models(problems, raw, path, default_namespace)
-    if problems:
-        raise MaasError(f"{path} is not valid", problems)
-    return models
 
 
 def read_models(

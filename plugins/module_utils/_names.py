@@ -15,6 +15,10 @@ MODEL_NAMESPACE = "llm"
 
 CATALOG_NAME = "tier-to-group-mapping"
 CATALOG_KEY = "tiers"
+#: Namespaces of tiers that were renamed or removed, while tokens made there still count.
+CATALOG_FORMER_KEY = "former"
+#: What is special about single users.
+CATALOG_OVERRIDES_KEY = "overrides"
 
 AUTH_POLICY = "gateway-auth-policy"
 REQUEST_POLICY = "gateway-rate-limits"
@@ -32,11 +36,23 @@ MANAGED_LABELS = {
 MODELS_LABEL = "maas.platform/models"
 #: On what a tier owns; its value is the tier's name.
 TIER_LABEL = "maas.platform/tier"
+#: In every tier's namespace: nothing may run there.
+TIER_QUOTA = "maas-tier"
 #: On everything the role tiers made, so that what nobody renders any more can be found.
 PART_LABEL = "maas.platform/part"
 ACCOUNT_LABEL = "maas.platform/account"
 USER_ANNOTATION = "maas.platform/user"
+#: When the MaaS API last made a token for an account.
+LAST_TOKEN_ANNOTATION = "maas.platform/last-token-at"  # noqa: S105 - an annotation, no secret
+#: On an account: when the last of its tokens is dead.
+TOKENS_EXPIRE_ANNOTATION = "maas.platform/tokens-expire-at"
 REVISION_ANNOTATION = "maas.platform/revision"
+#: On the namespace of a renamed or removed tier: when its accounts' rights end.
+UNTIL_ANNOTATION = "maas.platform/until"
+#: On every tier's namespace: how long a token made there may live.
+MAX_TTL_ANNOTATION = "maas.platform/max-ttl-seconds"
+#: On a namespace whose tier's max_ttl was lowered: how long older tokens may still live.
+OLDER_TOKENS_ANNOTATION = "maas.platform/older-tokens-until"
 
 SERVING_GROUP = "serving.kserve.io"
 SERVING_RESOURCE = "llminferenceservices"
@@ -46,5 +62,11 @@ SERVING_VERB = "post"
 REVISION_HEADER = "x-maas-revision"
 #: Set on requests that passed the checks, taken from all others: the models' routes ask for it.
 PASSED_HEADER = "x-maas-tier"
+#: Beside it, for whom usage is counted: the account's name, the same in every tier.
+ACCOUNT_HEADER = "x-maas-account"
+#: Names an InferenceObjective to an endpoint picker of Gateway API's inference extension.
+OBJECTIVE_HEADER = "x-gateway-inference-objective"
+#: In the body of the tier lookup: the revision of the policy that asks.
+LOOKUP_REVISION_PARAM = "revision"
 #: How long the gateway believes an answer about a tier; revoking somebody waits this long.
 TIER_CACHE_SECONDS = 5

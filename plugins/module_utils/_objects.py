@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -20,11 +19,13 @@ _KINDS = {
     ("v1", "Namespace"): ("namespaces", False),
     ("v1", "ConfigMap"): ("configmaps", True),
     ("v1", "Pod"): ("pods", True),
+    ("v1", "ResourceQuota"): ("resourcequotas", True),
     ("v1", "ServiceAccount"): ("serviceaccounts", True),
     ("apps/v1", "Deployment"): ("deployments", True),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): ("customresourcedefinitions", False),
     ("authorization.k8s.io/v1", "SelfSubjectAccessReview"): ("selfsubjectaccessreviews", False),
     ("authorino.kuadrant.io/v1beta3", "AuthConfig"): ("authconfigs", True),
+    ("gateway.envoyproxy.io/v1alpha1", "EnvoyExtensionPolicy"): ("envoyextensionpolicies", True),
     ("kuadrant.io/v1", "AuthPolicy"): ("authpolicies", True),
     ("kuadrant.io/v1", "RateLimitPolicy"): ("ratelimitpolicies", True),
     ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy"): ("tokenratelimitpolicies", True),
@@ -119,28 +120,3 @@ def conditions(item: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the conditions of an object by type."""
     found = (item.get("status") or {}).get("conditions") or []
     return {condition["type"]: condition for condition in found}
-
-
-def write_diff(changes: Iterable[Change]) -> dict[str, str]:
-    """Return Ansible's diff of these changes: every changed object, before and after."""
-    sides: dict[str, str] = {"before": "", "after": ""}
-    for change in changes:
-        if not change.changed:
-            continue
-        for side, item in (("before", change.before), ("after", change.after)):
-            if item is not None:
-                shown = _split_texts(clean(item))
-                text = json.dumps(shown, indent=2, sort_keys=True, ensure_ascii=False)
-                sides[side] += f"{change.key}\n{text}\n"
-    return sides
-
-
-def _split_texts(value: Any) -> Any:
-    """Turn texts of many lines into lists of lines: a diff then shows the line that changed."""
-    if isinstance(value, dict):
-        return {key: _split_texts(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_split_texts(item) for item in value]
-    if isinstance(value, str) and "\n" in value:
-        return value.splitlines()
-    return value

@@ -11,18 +11,21 @@ from dataclasses import dataclass
 
 from ._access import namespaces_of, render_access, render_namespaces
 from ._auth_policy import render_auth_policy
-from ._catalog import catalog_entries
+from ._catalog import write_catalog
+from ._inventory import Inventory
 from ._limit_policies import render_limit_policies
 from ._manifests import Manifest, manifest
 from ._models import Model
 from ._names import (
     API_NAMESPACE,
-    CATALOG_KEY,
     CATALOG_NAME,
     GATEWAY_NAMESPACE,
     REVISION_ANNOTATION,
 )
-from ._tiers import Tier
+from ._plan import Plan
+from ._tier import Tier
+from ._transitions import fresh_plan
+from ._yaml import write_yaml
 
 #: In the order in which they are applied: what is needed first, what opens doors last.
 PARTS = ("namespaces", "access", "catalog", "policies")
@@ -64,25 +67,30 @@ class Rendered:
 def render(
     tiers: Sequence[Tier], models: Iterable[Model] = (), platform: Platform | None = None
 ) -> Rendered:
-    """Render tiers; the same input gives the same objects and the same revision, always."""
+    """Render tiers as for a cluster without any."""
+    return render_plan(fresh_plan(Inventory(tuple(tiers), tuple(models))), platform)
+
+
+def render_plan(plan: Plan, platform: Platform | None = None) -> Rendered:
+    """Render a plan; the same one gives the same objects and the same revision, always."""
     where = platform or Platform()
-    ordered = sorted(tiers, key=lambda tier: tier.level)
-    refs = [model.ref for model in models] + [ref for tier in ordered for ref in tier.models]
+    refs = [model.ref for model in plan.models] + [
+        ref for tier in plan.known for ref in tier.models
+    ]
     model_namespaces = namespaces_of(refs)
-    namespaces = render_namespaces(ordered, model_namespaces, where.api_namespace)
-    access = render_access(ordered, model_namespaces, where.api_namespace)
+    access = render_access(plan.known, plan.holdings, model_namespaces, where.api_namespace)
     draft = [
         *access,
-        _render_catalog(ordered, where.api_namespace, ""),
-        *_render_policies(ordered, where, ""),
+        _render_catalog(plan, where.api_namespace, ""),
+        *_render_policies(plan, where, ""),
     ]
     stamp = revision(draft)
     return Rendered(
         revision=stamp,
-        namespaces=namespaces,
+        namespaces=render_namespaces(plan.holdings, model_namespaces, where.api_namespace),
         access=access,
-        catalog=[_render_catalog(ordered, where.api_namespace, stamp)],
-        policies=_render_policies(ordered, where, stamp),
+        catalog=[_render_catalog(plan, where.api_namespace, stamp)],
+        policies=_render_policies(plan, where, stamp),
     )
 
 
@@ -92,15 +100,17 @@ def revision(manifests: Iterable[Manifest]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_REVISION_DIGITS]
 
 
-def _render_policies(tiers: Sequence[Tier], where: Platform, stamp: str) -> list[Manifest]:
+def _render_policies(plan: Plan, where: Platform, stamp: str) -> list[Manifest]:
     # The limits first: whoever the AuthPolicy lets in then meets limits that are there.
     return [
-        *render_limit_policies(tiers, where.gateway_namespace, stamp),
-        render_auth_policy(tiers, where.gateway_namespace, where.api_namespace, stamp),
+        *render_limit_policies(plan.known, where.gateway_namespace, stamp, plan.overrides),
+        render_auth_policy(
+            plan.known, plan.owners, where.gateway_namespace, where.api_namespace, stamp
+        ),
     ]
 
 
-def _render_catalog(tiers: Sequence[Tier], api_namespace: str, stamp: str) -> Manifest:
+def _render_catalog(plan: Plan, api_namespace: str, stamp: str) -> Manifest:
     return manifest(
         "v1",
         "ConfigMap",
@@ -108,15 +118,5 @@ def _render_catalog(tiers: Sequence[Tier], api_namespace: str, stamp: str) -> Ma
         api_namespace,
         part="catalog",
         annotations={REVISION_ANNOTATION: stamp},
-        data={CATALOG_KEY: _write_yaml(tiers)},
+        data={key: write_yaml(entries) for key, entries in write_catalog(plan.catalog).items()},
     )
-
-
-def _write_yaml(tiers: Sequence[Tier]) -> str:
-    """Write the catalog as YAML, one key to a line; JSON values are YAML values."""
-    lines = []
-    for entry in catalog_entries(tiers):
-        for index, (key, value) in enumerate(entry.items()):
-            lead = "  " if index else "- "
-            lines.append(f"{lead}{key}: {json.dumps(value, ensure_ascii=False)}\n")
-    return "".join(lines) or "[]\n"

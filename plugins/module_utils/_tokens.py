@@ -4,19 +4,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ._accounts import account_manifest, account_name, check_owner, tier_namespace
-from ._durations import parse_seconds, write_seconds
-from ._enforcement import wait_refused
+from ._accounts import account_manifest, account_name, check_owner
+from ._catalog import Former, catalog_entries
+from ._effective import effective_tier
 from ._errors import MaasError, show
-from ._kubernetes import ApiError, Cluster
-from ._names import TIER_LABEL, TOKEN_AUDIENCE
+from ._kubernetes import CONCURRENCY, ApiError, Cluster
+from ._names import TOKEN_AUDIENCE
 from ._objects import Key, Object
-from ._read_catalog import Catalog
-from ._tiers import SHORTEST_TTL_SECONDS, Tier, find_tier, resolve_tier
+from ._overrides import Override
+from ._read_catalog import LiveCatalog
+from ._revocation import (
+    everybodys_accounts,
+    list_accounts,
+    revoke_accounts,
+    tier_namespaces,
+    users_accounts,
+)
+from ._tiers import Tier
+from ._times import write_time
+from ._token_wishes import Grant, Wish, grant_wishes
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class Minted:
     created: bool
     token: str | None
     expires_at: str | None
+    limits: dict[str, Any]
+    models: list[dict[str, str]]
 
     def as_result(self) -> dict[str, Any]:
         """Return it as a module returns it."""
@@ -40,112 +52,162 @@ class Minted:
             "account": self.account,
             "token": self.token,
             "expires_at": self.expires_at,
+            "limits": self.limits,
+            "models": self.models,
         }
 
 
-def choose_tier(catalog: Catalog, name: str | None, groups: Iterable[str]) -> Tier:
-    """Return the tier asked for, or the one that these groups belong to."""
-    if name is not None:
-        return find_tier(catalog.tiers, name)
-    members = sorted(set(groups))
-    tier = resolve_tier(catalog.tiers, members)
-    if tier is None:
-        raise MaasError(
-            f"no tier has any of the groups {show(members)}; name a tier, or add one of these "
-            "groups to a tier in maas_tiers"
-        )
-    return tier
+def grant(catalog: LiveCatalog, wishes: Sequence[Wish]) -> list[Grant]:
+    """Return what every user is to get; MaasError lists everybody who may not have it."""
+    suspended = {entry.user: entry.reason for entry in catalog.overrides if entry.suspended}
+    try:
+        return grant_wishes(catalog.tiers, wishes, suspended)
+    except MaasError as exc:
+        named = {wish.tier for wish in wishes}
+        hints = sorted({_became(former) for former in catalog.former if former.name in named})
+        if not hints:
+            raise
+        raise MaasError(f"{exc.message} ({'; '.join(hints)})", exc.problems) from exc
 
 
-def choose_ttl(tier: Tier, ttl: str | None) -> int:
-    """Return the seconds a token is to live; MaasError where the tier does not allow them."""
-    if ttl is None:
-        return tier.default_ttl_seconds
-    seconds = parse_seconds(ttl)
-    if not SHORTEST_TTL_SECONDS <= seconds <= tier.max_ttl_seconds:
-        raise MaasError(
-            f"ttl {show(ttl)} is not allowed in tier {tier.name}; allowed: "
-            f"{write_seconds(SHORTEST_TTL_SECONDS)} to {write_seconds(tier.max_ttl_seconds)}"
-        )
-    return seconds
+def describe(tier: Tier, override: Override | None) -> dict[str, Any]:
+    """Return a user's limits and models in a tier, as the catalog writes them."""
+    entry = catalog_entries([effective_tier(tier, override)])[0]
+    return {"limits": entry["limits"], "models": entry["models"]}
 
 
 def mint(
-    cluster: Cluster, users: Sequence[str], tier: Tier, ttl_seconds: int, dry_run: bool = False
+    cluster: Cluster, catalog: LiveCatalog, grants: Sequence[Grant], dry_run: bool = False
 ) -> list[Minted]:
-    """Make one token for each user, and the accounts that are missing."""
+    """Make one token for each grant, and the accounts that are missing."""
+    accounts = _accounts(cluster, grants)
+    # A thousand users of a tier without anything special share one description.
+    usual = {tier.name: describe(tier, None) for tier in {grant.tier for grant in grants}}
 
-    def one(user: str) -> Minted:
-        created = _ensure_account(cluster, user, tier, dry_run)
-        name = account_name(user)
+    def one(grant: Grant) -> Minted:
+        tier, name = grant.tier, account_name(grant.user)
+        known = accounts.get((tier.namespace, name))
+        override = catalog.content.override(name)
+        created = _ensure_account(cluster, grant.user, tier, known, dry_run)
         token = expires_at = None
         if not dry_run:
             token, expires_at = cluster.request_token(
-                tier.namespace, name, TOKEN_AUDIENCE, ttl_seconds
+                tier.namespace, name, TOKEN_AUDIENCE, grant.ttl_seconds
             )
-        return Minted(user, tier.name, tier.namespace, name, created, token, expires_at)
+        return Minted(
+            user=grant.user,
+            tier=tier.name,
+            namespace=tier.namespace,
+            account=name,
+            created=created,
+            token=token,
+            expires_at=expires_at,
+            **(describe(tier, override) if override else usual[tier.name]),
+        )
 
-    return cluster.each(one, users)
+    return cluster.each(one, grants)
 
 
-def revoke(
+def revoke_users(
     cluster: Cluster,
     users: Sequence[str],
     api_namespace: str,
     wait_seconds: float,
     dry_run: bool = False,
 ) -> list[str]:
-    """Delete the accounts of these users in every tier, and return those who had one.
+    """Delete these users' accounts in every tier, former ones too; return who had one.
 
-    Returns only when the gateway refuses their tokens, unless waiting is switched off.
+    An account that is not the user's keeps nobody else from being revoked: it is told afterwards.
     """
-    namespaces = [
-        item["metadata"]["name"] for item in cluster.select("v1", "Namespace", "", TIER_LABEL)
-    ]
-    pairs = [(user, namespace) for user in users for namespace in namespaces]
-    found = [
-        (user, account)
-        for (user, _namespace), account in zip(
-            pairs, cluster.each(lambda pair: _find(cluster, *pair), pairs), strict=True
+    accounts, had, foreign = [], set(), []
+    for user, account in users_accounts(cluster, users, tier_namespaces(cluster, api_namespace)):
+        try:
+            check_owner(account, user)
+        except MaasError as exc:
+            foreign.append(str(exc))
+        else:
+            accounts.append(account)
+            had.add(user)
+    revoke_accounts(cluster, accounts, api_namespace, wait_seconds, dry_run)
+    if foreign:
+        many = "1 account was" if len(foreign) == 1 else f"{len(foreign)} accounts were"
+        raise MaasError(
+            f"{many} left alone; revoked: {', '.join(sorted(had)) or '(nobody)'}", foreign
         )
-        if account is not None
-    ]
-    for user, account in found:
-        check_owner(account, user)
-    cluster.each(lambda pair: cluster.delete(pair[1], dry_run), found)
-    if wait_seconds > 0 and not dry_run:
-        gone = [(_username(account), account["metadata"]["uid"]) for _user, account in found]
-        wait_refused(cluster, api_namespace, gone, wait_seconds)
+    return sorted(had)
+
+
+def revoke_tier(
+    cluster: Cluster,
+    tier: str,
+    api_namespace: str,
+    wait_seconds: float,
+    dry_run: bool = False,
+) -> list[str]:
+    """Delete the accounts of everybody in a tier; return who had one.
+
+    Its namespaces carry its name: its own, and those that a rename or a migration brought it.
+    """
+    owner = tier_namespaces(cluster, api_namespace)
+    mine = [namespace for namespace, name in owner.items() if name == tier]
+    if not mine:
+        raise MaasError(
+            f"there is no tier {show(tier)}, so nobody was revoked; the tiers with users on this "
+            f"cluster are {', '.join(sorted(set(owner.values()))) or '(none)'}"
+        )
+    found = everybodys_accounts(cluster, mine)
+    accounts = [account for _user, account in found]
+    revoke_accounts(cluster, accounts, api_namespace, wait_seconds, dry_run)
     return sorted({user for user, _account in found})
 
 
-def _find(cluster: Cluster, user: str, namespace: str) -> Object | None:
-    return cluster.find(Key("v1", "ServiceAccount", namespace, account_name(user)))
+def _became(former: Former) -> str:
+    if former.state == "draining":
+        return f"tier {former.name} ends at {write_time(former.until)} and makes no more tokens"
+    return f"tier {former.name} is now {former.tier}"
 
 
-def _username(account: Object) -> str:
-    metadata = account["metadata"]
-    return f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}"
+def _accounts(cluster: Cluster, grants: Sequence[Grant]) -> dict[tuple[str, str], Object]:
+    """Return the accounts that are there. A few are asked for; more cost less as a list."""
+    wanted = {(grant.tier.namespace, account_name(grant.user)) for grant in grants}
+    if len(wanted) <= CONCURRENCY:
+        keys = [Key("v1", "ServiceAccount", *which) for which in sorted(wanted)]
+        found = [item for item in cluster.each(cluster.find, keys) if item is not None]
+    else:
+        found = list_accounts(cluster, sorted({namespace for namespace, _name in wanted}))
+    return {which: _identity(item) for item in found if (which := _place(item)) in wanted}
 
 
-def _ensure_account(cluster: Cluster, user: str, tier: Tier, dry_run: bool) -> bool:
+def _place(account: Object) -> tuple[str, str]:
+    return account["metadata"]["namespace"], account["metadata"]["name"]
+
+
+def _identity(account: Object) -> Object:
+    """Return what says whose an account is: thousands are kept while tokens are made."""
+    kept = ("namespace", "name", "labels", "annotations")
+    return {"metadata": {key: account["metadata"].get(key) for key in kept}}
+
+
+def _ensure_account(
+    cluster: Cluster, user: str, tier: Tier, known: Object | None, dry_run: bool
+) -> bool:
     """Return whether the account had to be made. An existing one is never written to.
 
     It may be another user's whose account name is the same: applying would take it over.
     """
-    account = _find(cluster, user, tier.namespace)
+    account = known
     if account is None:
         try:
             cluster.create(account_manifest(user, tier.name), dry_run)
         except ApiError as exc:
             if exc.no_namespace:
                 raise MaasError(
-                    f"namespace {tier_namespace(tier.name)} of tier {tier.name} is not there; "
+                    f"namespace {tier.namespace} of tier {tier.name} is not there; "
                     "run the playbook maas.platform.tiers"
                 ) from exc
             if exc.status != 409:
                 raise
-            account = _find(cluster, user, tier.namespace)
+            account = cluster.find(Key("v1", "ServiceAccount", tier.namespace, account_name(user)))
         else:
             return True
     if account is None:

@@ -14,9 +14,12 @@ author:
 description:
   - With O(state=present), makes one token for each user, and the user's account where it is
     missing. A token is stored nowhere on the cluster and cannot be read again.
-  - With O(state=revoked), deletes the users' accounts in every tier and returns when the gateway
-    refuses all their tokens.
-  - The result holds the tokens. Register it in a task with C(no_log=true).
+  - With O(state=revoked), deletes accounts and returns when the gateway refuses all their tokens,
+    those of former tiers, which were renamed or removed, included.
+  - Any number of users costs one task, over one pool of connections.
+  - The result holds the tokens, for C(register). Ansible shows no result with a token in it, at no
+    verbosity, unless O(show_tokens=true); tasks that use the registered result still need
+    C(no_log=true).
 attributes:
   check_mode:
     description: Accounts are tried out on the API server; no token is made.
@@ -29,11 +32,18 @@ options:
     description: The user's name, as the identity provider writes it.
     type: str
   users:
-    description: Many users at once.
+    description:
+      - Many users at once.
+      - An entry is a user's name, or a mapping of C(user) and what holds for this user only -
+        C(tier) or C(groups), and C(ttl).
+      - Where one of them may not have a token, no token is made at all.
     type: list
-    elements: str
+    elements: raw
   tier:
-    description: The tier of the tokens.
+    description:
+      - The tier of the tokens.
+      - With O(state=revoked) and no users, everybody in this tier is revoked. Users are always
+        revoked in every tier.
     type: str
   groups:
     description:
@@ -51,6 +61,12 @@ options:
     type: str
     choices: [present, revoked]
     default: present
+  show_tokens:
+    description:
+      - Whether Ansible may print a result that holds tokens.
+      - For runs without a playbook, whose printed result is all there is.
+    type: bool
+    default: false
   wait:
     description: With O(state=revoked), whether to wait until the gateway refuses the tokens.
     type: bool
@@ -64,7 +80,10 @@ extends_documentation_fragment:
   - maas.platform.catalog
   - maas.platform.cluster
 seealso:
+  - module: maas.platform.tier_token_info
   - module: maas.platform.tier_info
+  - plugin: maas.platform.tier_token
+    plugin_type: lookup
 """
 
 EXAMPLES = r"""
@@ -76,16 +95,31 @@ EXAMPLES = r"""
   no_log: true
   register: alice_token
 
-- name: Make tokens for a course
+- name: Make tokens for a course, in the tier that their groups belong to
   maas.platform.tier_token:
     users: "{{ course_members }}"
     groups: [tier-premium-users]
   no_log: true
   register: course_tokens
 
+- name: Make tokens for users who differ
+  maas.platform.tier_token:
+    users:
+      - alice
+      - {user: carol, groups: [tier-premium-users, staff]}
+      - {user: batch, tier: enterprise, ttl: 12h}
+    tier: free
+  no_log: true
+  register: team_tokens
+
 - name: Take every token of a user away
   maas.platform.tier_token:
     user: mallory
+    state: revoked
+
+- name: Take every token of a tier away
+  maas.platform.tier_token:
+    tier: trial
     state: revoked
 """
 
@@ -129,6 +163,18 @@ tokens:
       description: When the token ends, in UTC. Empty in check mode.
       type: str
       returned: success
+    limits:
+      description:
+        - What this user may use - C(requests) and C(tokens), each V(unlimited) or a list of
+          C(limit) and C(windowSeconds), and C(models) with what differs for single models.
+        - Limits of the user's own, from C(maas_user_overrides), stand in place of the tier's.
+      type: dict
+      returned: success
+    models:
+      description: The models that the token may call, each a C(namespace) and a C(name).
+      type: list
+      elements: dict
+      returned: success
 revoked:
   description: The users who had an account that is gone now.
   returned: success
@@ -141,26 +187,28 @@ from ansible_collections.maas.platform.plugins.module_utils._errors import MaasE
 from ansible_collections.maas.platform.plugins.module_utils._kubernetes import AUTH_ARGS, Cluster
 from ansible_collections.maas.platform.plugins.module_utils._module import MaasModule
 from ansible_collections.maas.platform.plugins.module_utils._read_catalog import read_catalog
+from ansible_collections.maas.platform.plugins.module_utils._token_wishes import read_wishes
 from ansible_collections.maas.platform.plugins.module_utils._tokens import (
-    choose_tier,
-    choose_ttl,
+    grant,
     mint,
-    revoke,
+    revoke_tier,
+    revoke_users,
 )
 
 
 def run(params, cluster, check_mode=False):
     """Return the task's result; reach the cluster through cluster only."""
-    users = _users(params)
     result = {"changed": False, "token": None, "expires_at": None, "tokens": [], "revoked": []}
     if params["state"] == "revoked":
-        seconds = params["wait_timeout"] if params["wait"] else 0
-        result["revoked"] = revoke(cluster, users, params["api_namespace"], seconds, check_mode)
+        result["revoked"] = _revoke(params, cluster, check_mode)
         result["changed"] = bool(result["revoked"])
         return result
+    users = _users(params)
+    if users is None:
+        raise MaasError("no token was made, because no user was given; give user or users")
+    wishes = read_wishes(users, params["tier"], params["groups"], params["ttl"])
     catalog = read_catalog(cluster, params["api_namespace"])
-    tier = choose_tier(catalog, params["tier"], params["groups"] or [])
-    minted = mint(cluster, users, tier, choose_ttl(tier, params["ttl"]), check_mode)
+    minted = mint(cluster, catalog, grant(catalog, wishes), check_mode)
     # A token changes nothing on the cluster; an account does.
     result["changed"] = any(entry.created for entry in minted)
     result["tokens"] = [entry.as_result() for entry in minted]
@@ -169,21 +217,36 @@ def run(params, cluster, check_mode=False):
     return result
 
 
+def _revoke(params, cluster, check_mode):
+    seconds = params["wait_timeout"] if params["wait"] else 0
+    rest = (params["api_namespace"], seconds, check_mode)
+    users = _users(params)
+    if (users is None) == (params["tier"] is None):
+        raise MaasError(
+            "nobody was revoked: give either users, who are revoked in every tier, or a tier, "
+            "in which everybody is revoked"
+        )
+    if users is None:
+        return revoke_tier(cluster, params["tier"], *rest)
+    names = [entry.get("user") if isinstance(entry, dict) else entry for entry in users]
+    return revoke_users(cluster, list(dict.fromkeys(map(check_user, names))), *rest)
+
+
 def _users(params):
-    users = [params["user"]] if params["user"] is not None else params["users"]
-    return list(dict.fromkeys(check_user(user) for user in users))
+    return [params["user"]] if params["user"] is not None else params["users"]
 
 
 def main():
     spec = {
         **AUTH_ARGS,
         "user": {"type": "str"},
-        "users": {"type": "list", "elements": "str"},
+        "users": {"type": "list", "elements": "raw"},
         "tier": {"type": "str"},
         "groups": {"type": "list", "elements": "str"},
         "ttl": {"type": "str"},
         "api_namespace": {"type": "str", "default": "maas-api"},
         "state": {"type": "str", "choices": ["present", "revoked"], "default": "present"},
+        "show_tokens": {"type": "bool", "default": False, "no_log": False},
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "int", "default": 60},
     }
@@ -191,8 +254,7 @@ def main():
         argument_spec=spec,
         supports_check_mode=True,
         mutually_exclusive=[("user", "users"), ("tier", "groups")],
-        required_one_of=[("user", "users")],
-        required_if=[("state", "present", ("tier", "groups"), True)],
+        required_one_of=[("user", "users", "tier")],
     )
     try:
         result = run(module.params, Cluster.connect(module.params), module.check_mode)

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+
+from tests.unit.plugins.conftest import FakeApi
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -135,6 +138,44 @@ def api_server(
         request_queue_size = 128
 
     server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def serving(api: FakeApi) -> Iterator[str]:
+    """Put a cluster in memory behind an address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path, _mark, query = self.path.partition("?")
+            size = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(size)) if size else {}
+            kind = self.headers.get("Content-Type") or ""
+            status, answer = api(self.command, path, parse_qsl(query), body, kind)
+            data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def __getattr__(self, name: str) -> Any:
+            # do_POST, do_PATCH and the others are the same.
+            if name.startswith("do_"):
+                return self.do_GET
+            raise AttributeError(name)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

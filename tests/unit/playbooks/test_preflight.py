@@ -9,8 +9,12 @@ import copy
 import re
 
 import pytest
+from ansible_collections.maas.platform.plugins.module_utils._accounts import account_manifest
+from ansible_collections.maas.platform.plugins.module_utils._policies import render
+from ansible_collections.maas.platform.plugins.module_utils._tiers import parse_inventory
 
-from tests.unit.playbooks.conftest import CHECKOUT, api_server, said_to
+from tests.unit.playbooks.conftest import CHECKOUT, api_server, said_to, serving
+from tests.unit.plugins.conftest import FakeApi
 
 UNREACHABLE = "https://127.0.0.1:1"
 
@@ -57,6 +61,13 @@ def with_lonely_model() -> dict:
     return host
 
 
+def with_gone_tier(on_removal: object) -> dict:
+    """Return variables with a tier that is to go."""
+    host = good()
+    host["maas_tiers"].append({"name": "trial", "state": "absent", "on_removal": on_removal})
+    return host
+
+
 def without_domain() -> dict:
     """Return variables that do not say where the platform is."""
     host = good()
@@ -85,7 +96,59 @@ CASES = {
         ["maas_gateway.port: value many, allowed: int"],
     ),
     "domain": (good(maas_domain="https://lab.test"), ["maas_domain: value https://lab.test"]),
+    "override": (
+        good(maas_user_overrides=[{"user": "alice", "suspnded": True}]),
+        ["maas_user_overrides[0].suspnded: value true", "did you mean suspended?"],
+    ),
+    "removal": (
+        with_gone_tier({"migrate_to": "fre"}),
+        ['maas_tiers[1].on_removal.migrate_to: value "fre"', "did you mean free?"],
+    ),
     "no-domain": (without_domain(), ["maas_domain: value (missing)"]),
+    "provider-without-issuer": (
+        good(maas_api_oidc={"client_id": "maas"}),
+        ["maas_api_oidc.issuer: value (missing), allowed: what the provider calls itself"],
+    ),
+    "provider-without-client": (
+        good(maas_api_oidc={"issuer": "https://login.test"}),
+        ["maas_api_oidc.client_id: value (missing), allowed: what the provider calls"],
+    ),
+    "provider-in-the-clear": (
+        good(maas_api_oidc={"issuer": "http://login.test", "client_id": "maas"}),
+        ["maas_api_oidc.issuer: value http://login.test, allowed: an https URL"],
+    ),
+    "backend-in-the-clear": (
+        good(
+            maas_api_oidc={
+                "issuer": "https://login.test",
+                "client_id": "maas",
+                "backend_url": "http://dex.login.svc:5556",
+            }
+        ),
+        ["maas_api_oidc.backend_url: value http://dex.login.svc:5556, allowed: an https URL"],
+    ),
+    "everybody-administers": (
+        good(maas_api_admin_groups=["ops", "system:authenticated"]),
+        ["maas_api_admin_groups: value system:authenticated, allowed: groups of people"],
+    ),
+    "prefix-of-the-cluster": (
+        good(
+            maas_api_oidc={
+                "issuer": "https://login.test",
+                "client_id": "maas",
+                "username_prefix": "system:x:",
+            }
+        ),
+        ["maas_api_oidc.username_prefix: value system:x:, allowed: text that does not begin"],
+    ),
+    "provider-is-text": (
+        good(maas_api_oidc="https://login.test"),
+        ["maas_api_oidc: value https://login.test, allowed: a mapping with issuer and client_id"],
+    ),
+    "no-login": (
+        good(maas_api_kubernetes_logins=False),
+        ["maas_api_kubernetes_logins: value False, allowed: true where maas_api_oidc is not set"],
+    ),
 }
 
 MACHINES = {
@@ -147,6 +210,14 @@ def test_all_problems_of_a_host_are_told_at_once(runs):
         assert key in said
 
 
+def test_likely_mistakes_are_told_and_stop_nothing(runs):
+    result = runs.play({"odd": with_tier(groups=[])}, skip="preflight_machine")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "odd: 1 likely mistake(s), which stop nothing." in result.stdout
+    assert "1. maas_tiers[0].groups: no group, so nobody gets tier free" in result.stdout
+    assert "odd: no problem found in inventory" in result.stdout
+
+
 def test_one_api_host_for_two_clusters_is_refused(runs):
     hosts = {"a": good(), "b": good()}
     result = runs.play(hosts, skip="preflight_machine", K8S_AUTH_HOST="https://api.test")
@@ -183,6 +254,30 @@ def test_clusters_are_told_apart_and_asked_for_version_rights_and_namespaces(run
         assert f"kubectl label namespace {namespace} app.kubernetes.io/managed-by=" in said
     for host in clusters:
         assert f"{host}: 1 to correct" in said_to(output, host)
+
+
+def test_tiers_that_would_strand_somebody_are_refused_before_any_role(runs):
+    trial = {**GOOD["maas_tiers"][0], "name": "trial", "level": 1}
+    before = parse_inventory([*GOOD["maas_tiers"], trial], GOOD["maas_models"])
+    api = FakeApi()
+    rendered = render(before.tiers, before.models)
+    for part in ("namespaces", "access", "catalog"):
+        api.cluster().apply_all(rendered.part(part))
+    api.cluster().create(account_manifest("carol", "trial"))
+    found = copy.deepcopy(api.objects)
+    with serving(api) as server:
+        shared = {"preflight_cluster": True, "maas_kubeconfig": runs.write_kubeconfig("c", server)}
+        drain = with_gone_tier({"drain": "1h"})["maas_tiers"]
+        hosts = {"vanished": good(**shared), "drained": good(**shared, maas_tiers=drain)}
+        output = runs.play(hosts, skip="preflight_machine").stdout
+    said = " ".join(said_to(output, "vanished").split())
+    assert (
+        f"cluster {server}: tier trial: 1 account(s) in namespace maas-default-gateway-tier-trial "
+        "(tiers are gone from maas_tiers while users still have accounts in them"
+    ) in said
+    assert "on_removal: {migrate_to: <tier>}, {drain: <duration>} or block)" in said
+    assert "tier trial" not in said_to(output, "drained")
+    assert api.objects == found
 
 
 def test_the_second_of_two_twins_is_refused_when_hosts_go_one_by_one(runs):

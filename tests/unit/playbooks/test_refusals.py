@@ -31,13 +31,26 @@ def token_refusals(runs):
         "twice": {**complete, "token_secret": secret, "token_file": "/tmp/t"},
         "half-a-secret": {**complete, "token_secret": {"name": "s"}},
         "one-file-for-all": {**complete, "token_file": "/tmp/t"},
+        # What a survey or a query that found nothing leaves must not mean everybody.
+        "revoke-no-name": {"token_state": "revoked", "token_user": "", "token_tier": "free"},
+        "revoke-nobody": {"token_state": "revoked", "token_users": [], "token_tier": "free"},
+        "revoke-blank": {
+            "token_state": "revoked",
+            "token_users": ["bob", ""],
+            "token_tier": "free",
+        },
+        "revoke-nothing": {"token_state": "revoked"},
     }
     return runs.play(hosts, CHECKOUT / "playbooks/token.yml").stdout
 
 
 @pytest.mark.parametrize(
-    "host", ["nobody", "nowhere", "twice", "half-a-secret", "one-file-for-all"]
+    "host",
+    [
+        *("nobody", "nowhere", "twice", "half-a-secret", "one-file-for-all"),
+        *("revoke-no-name", "revoke-nobody", "revoke-blank", "revoke-nothing"),
+    ],
 )
 def test_token_says_what_a_request_lacks(token_refusals, host):
     said = " ".join(said_to(token_refusals, host).split())
-    assert "No token was minted. Needed: token_user, token_tier, and one place" in said
+    assert "No token was minted or revoked. Needed: token_user or token_users" in said

@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
+import re
 import threading
 from typing import Any
 
 import pytest
+from ansible_collections.maas.platform.plugins.module_utils._forward import PodReadError
 from ansible_collections.maas.platform.plugins.module_utils._kubernetes import Cluster
 from hypothesis import HealthCheck, settings
+
+from tests.unit.plugins import fake_fields
 
 # Busy machines run these tests too: how long one example takes says nothing.
 settings.register_profile(
@@ -33,7 +38,17 @@ class FakeApi:
         self.missing_groups: set[str] = set()
         self.denied: set[tuple[str, str]] = set()
         self.pods: dict[str, Any] = {}
+        #: Objects that the API server refuses, and why.
+        self.refused: dict[str, str] = {}
         self.enforces = True
+        #: Whether Limitador reads limits that change, and whether its port can be forwarded.
+        self.counts = True
+        self.forwards = True
+        self._limits: list[dict[str, Any]] = []
+        #: Whether Envoy gets what Kuadrant writes for it, and whether Envoy Gateway is there.
+        self.transmits = True
+        self.has_envoy_gateway = True
+        self._told = "{}"
         self.busy = 0
         self.slept = 0.0
         self._numbers = itertools.count(1)
@@ -41,7 +56,49 @@ class FakeApi:
         self.add("v1", "Namespace", "namespaces", "kube-system")
 
     def cluster(self) -> Cluster:
-        return Cluster(self, "https://fake", self._sleep, lambda: self.slept)
+        return Cluster(self, "https://fake", self._sleep, lambda: self.slept, self._read_pod)
+
+    def _read_pod(self, namespace: str, pod: str, port: int, path: str) -> tuple[int, Any]:
+        if pod == "envoy":
+            assert (namespace, port) == ("maas-gateway", 19000)
+            assert path == "/config_dump?resource=dynamic_listeners"
+            return self._envoy()
+        assert (namespace, pod, port) == ("kuadrant-system", "limitador", 8080)
+        assert path == "/limits/maas-gateway%2Fmaas-inference"
+        if not self.forwards:
+            raise PodReadError("the port could not be read: pods/portforward is forbidden", True)
+        if self.counts:
+            self._limits = [
+                {"name": name, "max_value": rate["limit"], "seconds": _seconds(rate["window"])}
+                for where, item in self.objects.items()
+                if "ratelimitpolicies/" in where
+                for name, limit in item["spec"]["limits"].items()
+                for rate in limit["rates"]
+            ]
+        return 200, copy.deepcopy(self._limits)
+
+    def _envoy(self) -> tuple[int, Any]:
+        if not self.forwards:
+            raise PodReadError("the port could not be read: pods/portforward is forbidden", True)
+        if self.transmits:
+            self._told = json.dumps(self._extension()["spec"]["wasm"][0]["config"])
+        config = {"root_id": "kuadrant_wasm_shim", "configuration": {"value": self._told}}
+        old = {"root_id": "kuadrant_wasm_shim", "configuration": {"value": "{}"}}
+        states = {"active_state": {"filters": [config]}, "draining_state": {"filters": [old]}}
+        return 200, {"configs": [states]}
+
+    def _extension(self) -> dict[str, Any]:
+        """Return what Kuadrant makes of the limits for the gateway's filter."""
+        limits = [
+            {"predicates": [when["predicate"] for when in limit["when"]], "data": [name]}
+            for where, item in self.objects.items()
+            if "ratelimitpolicies/" in where
+            for name, limit in item["spec"]["limits"].items()
+        ]
+        return {
+            "metadata": {"name": "kuadrant-maas-default-gateway", "namespace": "maas-gateway"},
+            "spec": {"wasm": [{"config": {"actionSets": limits}}]},
+        }
 
     def _sleep(self, seconds: float) -> None:
         self.slept += seconds
@@ -75,13 +132,18 @@ class FakeApi:
             if path.startswith("/apis/") and path.split("/")[2] in self.missing_groups:
                 return 404, "404 page not found\n"
             dry_run = ("dryRun", "All") in query
+            if method == "PATCH" and content_type == "application/merge-patch+json":
+                return self._merge(path, body)
             if method == "PATCH":
-                assert content_type == "application/apply-patch+yaml"
+                assert content_type.partition(";")[0] == "application/apply-patch+yaml"
                 assert ("force", "true") in query
                 return self._apply(path, copy.deepcopy(body), dry_run)
             if method == "POST":
                 return self._post(path, copy.deepcopy(body), dry_run)
             if method == "DELETE":
+                # Where there is a body, the API server reads no option from the query.
+                if body is not None:
+                    dry_run = body.get("dryRun") == ["All"]
                 return self._remove(path, body, dry_run)
             return self._get(path, dict(query))
 
@@ -91,6 +153,8 @@ class FakeApi:
         if path in self.objects:
             return 200, copy.deepcopy(self._reported(path))
         plural = path.rsplit("/", 1)[1]
+        if plural == "envoyextensionpolicies":
+            return 200, {"items": [self._extension()] if self.has_envoy_gateway else []}
         found = [
             {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
             for where, item in sorted(self.objects.items())
@@ -123,16 +187,32 @@ class FakeApi:
         namespace = item["metadata"].get("namespace")
         if namespace and f"/api/v1/namespaces/{namespace}" not in self.objects:
             return 404, _status(404, "NotFound", "no namespace", {"kind": "namespaces"})
+        if path in self.refused:
+            return 422, _status(422, "Invalid", self.refused[path])
         old = self.objects.get(path)
-        if old is not None:
-            for key in ("uid", "resourceVersion", "generation"):
-                item["metadata"][key] = old["metadata"][key]
-            item["status"] = old.get("status", {})
-            if _content(item) == _content(old):
-                return 200, copy.deepcopy(old)
+        new = fake_fields.apply(old, item)
+        if old is not None and _content(new) == _content(old):
+            return 200, copy.deepcopy(old)
         if not dry_run:
-            self._store(path, item)
-        return (200 if old else 201), copy.deepcopy(item)
+            self._store(path, new)
+        return (200 if old else 201), copy.deepcopy(new)
+
+    def _merge(self, path: str, patch: dict[str, Any]) -> tuple[int, Any]:
+        changes = fake_fields.leaves(patch)
+        item = copy.deepcopy(self.objects[path])
+        fake_fields.edit(item, "maas.platform", changes)
+        self._store(path, item)
+        return 200, copy.deepcopy(item)
+
+    def reconcile(self) -> None:
+        """Let Kuadrant look at every policy again."""
+        for path, item in list(self.objects.items()):
+            if item["apiVersion"].startswith("kuadrant.io/"):
+                self._store(path, item)
+
+    def edit(self, path: str, changes: dict[tuple[str, ...], Any]) -> None:
+        """Change an object as kubectl edit does."""
+        fake_fields.edit(self.objects[path], "kubectl-edit", changes)
 
     def _post(self, path: str, body: dict[str, Any], dry_run: bool) -> tuple[int, Any]:
         if path.endswith("/token"):
@@ -164,7 +244,8 @@ class FakeApi:
             return 409, _status(409, "Conflict", "another uid")
         if not dry_run:
             del self.objects[path]
-            for inside in [other for other in self.objects if other.startswith(f"{path}/")]:
+            _base, _slash, name = path.rpartition("/namespaces/")
+            for inside in [other for other in self.objects if f"/namespaces/{name}/" in other]:
                 del self.objects[inside]
         return 200, {"kind": "Status", "status": "Success"}
 
@@ -207,6 +288,7 @@ class FakeApi:
 _PLURALS = {
     "namespaces",
     "configmaps",
+    "resourcequotas",
     "pods",
     "serviceaccounts",
     "roles",
@@ -217,6 +299,11 @@ _PLURALS = {
     "authconfigs",
     "customresourcedefinitions",
 }
+
+
+def _seconds(window: str) -> int:
+    parts = re.findall(r"(\d+)([hms])", window)
+    return sum(int(count) * {"h": 3600, "m": 60, "s": 1}[unit] for count, unit in parts)
 
 
 def _status(
@@ -254,6 +341,17 @@ def api() -> FakeApi:
     fake = FakeApi()
     for namespace in ("maas-gateway", "kuadrant-system"):
         fake.add("v1", "Namespace", "namespaces", namespace)
+    owner = "gateway.envoyproxy.io/owning-gateway-"
+    gateway = {f"{owner}name": "maas-default-gateway", f"{owner}namespace": "maas-gateway"}
+    pods = (
+        ("kuadrant-system", "limitador", {"app": "limitador"}),
+        ("maas-gateway", "envoy", gateway),
+    )
+    for namespace, name, labels in pods:
+        fake.add("v1", "Pod", "pods", name, namespace)
+        pod = fake.objects[f"/api/v1/namespaces/{namespace}/pods/{name}"]
+        pod["metadata"]["labels"] = labels
+        pod["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
     return fake
 
 

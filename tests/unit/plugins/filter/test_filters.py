@@ -8,7 +8,9 @@ from ansible_collections.maas.platform.plugins.filter import (
     tier_account,
     tier_manifests,
     tiers_problems,
+    tiers_warnings,
 )
+from ansible_collections.maas.platform.plugins.test import tiers_valid
 
 
 def test_problems_are_listed(raw_tiers, raw_models):
@@ -18,9 +20,30 @@ def test_problems_are_listed(raw_tiers, raw_models):
     assert len(found(raw_tiers, raw_models)) == 1
 
 
+def test_problems_of_overrides_are_listed(raw_tiers, raw_models):
+    found = tiers_problems.FilterModule().filters()["tiers_problems"]
+    (problem,) = found(raw_tiers, raw_models, [{"user": "alice"}])
+    assert problem.startswith("maas_user_overrides[0]: value")
+
+
+def test_likely_mistakes_are_listed(raw_tiers, raw_models):
+    found = tiers_warnings.FilterModule().filters()["tiers_warnings"]
+    assert found(raw_tiers, raw_models, counters_kept=True) == []
+    assert len(found(raw_tiers, raw_models)) == 1
+
+
+def test_tiers_are_valid_or_not(raw_tiers, raw_models):
+    valid = tiers_valid.TestModule().tests()["tiers_valid"]
+    assert valid(raw_tiers, raw_models, [{"user": "alice", "suspended": True}]) is True
+    assert valid(raw_tiers, raw_models, [{"user": "alice"}]) is False
+
+
 def test_objects_are_rendered(raw_tiers, raw_models):
     render = tier_manifests.FilterModule().filters()["tier_manifests"]
     assert len(render(raw_tiers, raw_models, parts=["catalog"])) == 1
+    overrides = [{"user": "alice", "limits": {"requests": [{"limit": 1, "window": "1m"}]}}]
+    (requests, _tokens, _auth) = render(raw_tiers, raw_models, ["policies"], overrides=overrides)
+    assert "user.alice-522b276a" in requests["spec"]["limits"]
     policies = render(raw_tiers, raw_models, ["policies"], gateway_namespace="openshift-ingress")
     assert {item["metadata"]["namespace"] for item in policies} == {"openshift-ingress"}
 

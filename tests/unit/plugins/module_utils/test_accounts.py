@@ -84,8 +84,10 @@ def test_an_account_belongs_to_the_user_it_names():
 
 def test_an_account_of_somebody_else_is_refused():
     account = _accounts.account_manifest("mallory", "free")
-    with pytest.raises(MaasError, match='does not belong to user "alice"'):
+    with pytest.raises(MaasError, match='does not belong to user "alice"') as caught:
         _accounts.check_owner(account, "alice")
+    # It is said of minting and of revoking.
+    assert "no token was made" not in str(caught.value)
 
 
 def test_an_account_that_nobody_here_made_is_refused():

@@ -39,6 +39,8 @@ def test_durations_are_read(text, seconds):
     [
         *("", "2", "m", "1d", "1.5h", "-1m", "1m ", " 1m", "1m\n", "\uff11m"),
         *("0s", "0h0m", "500ms", "1500ms", "123456s", "1h1m1s1ms1s"),
+        # Longer than any that can be written again.
+        *("99999h60m", "99999h59m60s", "99999h99999h"),
         *(None, 60, True, ["1m"]),
     ],
 )
@@ -68,3 +70,12 @@ def test_nothing_but_a_duration_is_ever_read(text):
         return
     assert seconds >= 1
     assert _ACCEPTED.match(text)
+
+
+@given(st.from_regex(r"([0-9]{1,5}(ms|h|m|s)){1,4}", fullmatch=True).filter(str.isascii))
+def test_what_is_read_can_always_be_written(text):
+    try:
+        seconds = parse_seconds(text)
+    except MaasError:
+        return
+    assert parse_seconds(write_seconds(seconds)) == seconds

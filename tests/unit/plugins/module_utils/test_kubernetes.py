@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import yaml
 from ansible_collections.maas.platform.plugins.module_utils._errors import MaasError
 from ansible_collections.maas.platform.plugins.module_utils._kubernetes import (
     AUTH_ARGS,
     CONCURRENCY,
     ApiError,
     Cluster,
+    write_yaml_body,
 )
 from ansible_collections.maas.platform.plugins.module_utils._manifests import manifest
 from ansible_collections.maas.platform.plugins.module_utils._objects import (
-    Change,
-    Key,
     differ,
     path_of,
-    write_diff,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def _config_map(name="one", namespace="maas-gateway", **data):
@@ -200,25 +203,6 @@ def test_the_first_failure_stops_the_rest(api):
         api.cluster().each(work, range(100))
 
 
-def test_a_diff_shows_changed_objects_only():
-    key = Key("v1", "ConfigMap", "ns", "one")
-    before = {"metadata": {"name": "one", "uid": "1"}, "data": {"a": "1"}}
-    after = {"metadata": {"name": "one", "uid": "1"}, "data": {"a": "2", "b": "x\ny\n"}}
-    diff = write_diff(
-        [
-            Change(key, "updated", before, after),
-            Change(Key("v1", "ConfigMap", "ns", "two"), "unchanged", before, before),
-            Change(Key("v1", "Namespace", "", "three"), "created", None, after),
-        ]
-    )
-    assert '"a": "1"' in diff["before"]
-    assert '"a": "2"' in diff["after"]
-    assert '"y"\n' in diff["after"]
-    assert "uid" not in diff["before"] + diff["after"]
-    assert "ns/two" not in diff["before"] + diff["after"]
-    assert "Namespace three" in diff["after"]
-
-
 _KUBECONFIG = """
 apiVersion: v1
 kind: Config
@@ -269,3 +253,53 @@ def test_the_connection_options_are_kubernetes_core_s():
     assert {"kubeconfig", "context", "host", "api_key", "validate_certs"} <= set(AUTH_ARGS)
     for name in ("kubeconfig", "api_key", "password"):
         assert AUTH_ARGS[name]["no_log"] is True
+
+
+@given(
+    name=st.text(min_size=1).filter(str.isprintable) | st.sampled_from(["🦄", "ä", "\u2028\x7f"])
+)
+def test_names_in_any_script_reach_the_api_servers_yaml_parser(name):
+    manifest = {"metadata": {"name": name}, "spec": [name, 1, None, True]}
+    text = write_yaml_body(manifest).decode("utf-8")
+    # A YAML parser knows no surrogates: what JSON escapes in two halves must stand as it is.
+    assert yaml.safe_load(text) == manifest
+    assert re.search(r"(?<!\\)\\ud[89a-f]", text) is None
+
+
+def test_what_is_applied_is_sent_as_yaml(plain_environment):
+    received = {}
+
+    class Server(BaseHTTPRequestHandler):
+        # A caller that connects and says nothing must not keep the test.
+        timeout = 10
+
+        def do_PATCH(self):
+            received["type"] = self.headers["Content-Type"]
+            received["body"] = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(received["body"].encode())
+
+        def log_message(self, *_args):
+            """Keep quiet."""
+
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "one", "annotations": {"a": "🦄"}},
+    }
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    server.timeout = 10
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    try:
+        host = f"http://127.0.0.1:{server.server_address[1]}"
+        kubeconfig = plain_environment.read_text().replace("https://127.0.0.1:1", host)
+        plain_environment.write_text(kubeconfig)
+        change = Cluster.connect({"kubeconfig": str(plain_environment)}).apply(manifest)
+    finally:
+        thread.join()
+        server.server_close()
+    assert change.after == manifest
+    assert received["type"].startswith("application/apply-patch+yaml")
+    assert "🦄" in received["body"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from ansible_collections.maas.platform.plugins.module_utils._objects import key_of, path_of
@@ -13,10 +14,16 @@ from ansible_collections.maas.platform.plugins.module_utils._policies import (
     PARTS,
     Platform,
     render,
+    render_plan,
 )
 from ansible_collections.maas.platform.plugins.module_utils._tiers import parse_inventory
+from ansible_collections.maas.platform.plugins.module_utils._transitions import fresh_plan, plan
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.unit.plugins.left_behind import left_behind
+
+_ACCOUNT = 'auth.identity.user.username.@extract:{"sep":":","pos":3}'
 
 
 @pytest.fixture
@@ -133,7 +140,8 @@ def test_the_listener_as_a_whole_refuses_by_default(auth):
 
 def test_no_rule_can_be_skipped(auth):
     """A rule whose condition does not hold counts as granted in Authorino."""
-    assert '"when"' not in json.dumps(auth)
+    rules = {**auth["rules"], "response": {}}
+    assert '"when"' not in json.dumps(rules)
 
 
 def test_only_accounts_of_tiers_are_somebody(auth):
@@ -261,20 +269,29 @@ def test_the_lookup_carries_who_asks(auth):
     lookup = auth["rules"]["metadata"]["tier"]["http"]
     assert lookup["url"] == ("http://maas-api.maas-api.svc.cluster.local:8080/v1/tiers/lookup")
     assert lookup["contentType"] == "application/json"
-    assert set(lookup["bodyParameters"]) == {"groups", "username", "uid"}
+    assert set(lookup["bodyParameters"]) == {"groups", "username", "uid", "revision"}
+
+
+def test_the_lookup_says_of_which_revision_the_policy_is(auth, rendered):
+    lookup = auth["rules"]["metadata"]["tier"]["http"]
+    assert lookup["bodyParameters"]["revision"] == {"value": rendered.revision}
 
 
 def test_limits_count_by_the_full_account_name(auth):
     properties = auth["rules"]["response"]["success"]["filters"]["identity"]["json"]["properties"]
     assert properties == {
         "userid": {"selector": "auth.identity.user.username"},
+        "account": {"selector": _ACCOUNT},
         "tier": {"selector": "auth.identity.tier"},
     }
 
 
 def test_what_passed_carries_the_mark_that_the_models_routes_ask_for(auth):
     marks = auth["rules"]["response"]["success"]["headers"]
-    assert marks == {"x-maas-tier": {"plain": {"selector": "auth.identity.tier"}}}
+    assert marks == {
+        "x-maas-tier": {"plain": {"selector": "auth.identity.tier"}},
+        "x-maas-account": {"plain": {"selector": _ACCOUNT}},
+    }
 
 
 def test_refusals_say_nothing_about_the_reason(auth):
@@ -313,6 +330,82 @@ def test_a_policy_without_limits_is_not_rendered(raw_tiers, raw_models):
     inventory = parse_inventory(raw_tiers, raw_models)
     rendered = render(inventory.tiers, inventory.models)
     assert {item["kind"] for item in rendered.policies} == {"AuthPolicy"}
+
+
+def test_accounts_of_a_disabled_tier_are_somebody_who_may_do_nothing(raw_tiers, raw_models):
+    raw_tiers[1]["enabled"] = False
+    rendered = render(parse_inventory(raw_tiers, raw_models).tiers)
+    rules = rendered.policies[-1]["spec"]["rules"]
+    owners = rules["authentication"]["tier-token"]["overrides"]["tier"]["expression"]
+    assert '"system:serviceaccount:maas-default-gateway-tier-premium": "premium"' in owners
+    assert '"premium"' not in json.dumps(rules["authorization"])
+
+
+def test_with_every_tier_disabled_nobody_passes(raw_tiers, raw_models):
+    """An empty list of choices would be no condition at all."""
+    for tier in raw_tiers:
+        tier["enabled"] = False
+    rendered = render(parse_inventory(raw_tiers, raw_models).tiers)
+    rules = rendered.policies[-1]["spec"]["rules"]["authorization"]["known-tier"]
+    _path, known = rules["patternMatching"]["patterns"]
+    (option,) = known["any"]
+    assert {pattern["value"] for pattern in option["all"]} == {"-"}
+
+
+def test_a_priority_anywhere_names_everybodys_objective(raw_tiers, raw_models):
+    raw_tiers[2]["priority"] = 10
+    rendered = render(parse_inventory(raw_tiers, raw_models).tiers)
+    headers = rendered.policies[-1]["spec"]["rules"]["response"]["success"]["headers"]
+    objective = headers["x-gateway-inference-objective"]
+    # Without a condition: what a client of another tier writes there is replaced.
+    selector = '{request.url_path.@extract:{"sep":"/","pos":2}}.{auth.identity.tier}'
+    assert objective == {"plain": {"selector": selector}}
+
+
+def test_without_any_priority_there_is_no_objective(rendered):
+    headers = rendered.policies[-1]["spec"]["rules"]["response"]["success"]["headers"]
+    assert "x-gateway-inference-objective" not in headers
+
+
+def test_nothing_runs_in_a_tier_s_namespace(rendered):
+    quotas = [item for item in rendered.namespaces if item["kind"] == "ResourceQuota"]
+    assert {item["metadata"]["namespace"] for item in quotas} == {
+        f"maas-default-gateway-tier-{tier}" for tier in ("free", "premium", "enterprise")
+    }
+    for item in quotas:
+        assert item["spec"] == {"hard": {"count/pods": "0"}}
+        assert item["metadata"]["labels"]["maas.platform/part"] == "namespaces"
+
+
+def test_nobody_gets_a_token_in_a_former_tier_s_namespace(raw_tiers, raw_models):
+    before = parse_inventory(raw_tiers, raw_models)
+    live = fresh_plan(before)
+    raw_tiers[0].update(name="gratis", renamed_from=["free"])
+    found = left_behind(live)
+    moment = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    rendered = render_plan(plan(parse_inventory(raw_tiers, raw_models), found, moment))
+    verbs = {
+        item["metadata"]["namespace"].removeprefix("maas-default-gateway-tier-"): {
+            (resource, verb)
+            for rule in item["rules"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        for item in rendered.access
+        if item["kind"] == "Role" and item["metadata"]["name"] == "maas-api"
+    }
+    keep = {("serviceaccounts", verb) for verb in ("get", "list", "watch", "patch", "delete")}
+    assert verbs["free"] == keep
+    assert verbs["gratis"] == keep | {
+        ("serviceaccounts", "create"),
+        ("serviceaccounts/token", "create"),
+    }
+    former = _named(rendered.namespaces, "Namespace", "maas-default-gateway-tier-free")
+    assert former["metadata"]["labels"]["maas.platform/tier"] == "gratis"
+    assert former["metadata"]["annotations"] == {
+        "maas.platform/max-ttl-seconds": "86400",
+        "maas.platform/until": "2026-11-24T08:05:00Z",
+    }
 
 
 def test_unlimited_tiers_are_known_all_the_same(auth):

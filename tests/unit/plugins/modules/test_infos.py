@@ -12,13 +12,16 @@ from ansible_collections.maas.platform.plugins.modules import cluster_info, tier
 _PARAMS = {
     "name": None,
     "users": False,
+    "tiers": None,
+    "models": [],
+    "overrides": [],
     "gateway_namespace": "maas-gateway",
     "api_namespace": "maas-api",
 }
 
 
 @pytest.fixture
-def platform(api, raw_tiers, raw_models):
+def converged(api, raw_tiers, raw_models):
     inventory = parse_inventory(raw_tiers, raw_models)
     rendered = render(inventory.tiers, inventory.models)
     for part in ("namespaces", "catalog", "policies"):
@@ -26,8 +29,8 @@ def platform(api, raw_tiers, raw_models):
     return api
 
 
-def test_tiers_and_policies_are_read(platform):
-    result = tier_info.run(_PARAMS, platform.cluster())
+def test_tiers_and_policies_are_read(converged):
+    result = tier_info.run(_PARAMS, converged.cluster())
     assert [tier["name"] for tier in result["tiers"]] == ["free", "premium", "enterprise"]
     assert "users" not in result["tiers"][0]
     assert not result["changed"]
@@ -41,36 +44,36 @@ def test_tiers_and_policies_are_read(platform):
         assert policy["revision"] == result["revision"]
 
 
-def test_a_policy_that_does_not_hold_says_what_it_lacks(platform):
+def test_a_policy_that_does_not_hold_says_what_it_lacks(converged):
     path = "/apis/kuadrant.io/v1/namespaces/maas-gateway/ratelimitpolicies/gateway-rate-limits"
-    platform.objects[path]["status"] = {}
-    policies = tier_info.run(_PARAMS, platform.cluster())["policies"]
+    converged.objects[path]["status"] = {}
+    policies = tier_info.run(_PARAMS, converged.cluster())["policies"]
     (broken,) = [policy for policy in policies if not policy["enforced"]]
     assert "is not seen yet" in broken["missing"]
 
 
-def test_users_are_read_where_asked_for(platform):
+def test_users_are_read_where_asked_for(converged):
     for user in ("bob", "alice"):
-        platform.cluster().create(account_manifest(user, "free"))
-    platform.add(
+        converged.cluster().create(account_manifest(user, "free"))
+    converged.add(
         "v1", "ServiceAccount", "serviceaccounts", "default", "maas-default-gateway-tier-free"
     )
-    result = tier_info.run({**_PARAMS, "users": True}, platform.cluster())
+    result = tier_info.run({**_PARAMS, "users": True}, converged.cluster())
     assert [tier["users"] for tier in result["tiers"]] == [["alice", "bob"], [], []]
 
 
-def test_one_tier_is_read_or_missed(platform):
-    result = tier_info.run({**_PARAMS, "name": "premium"}, platform.cluster())
+def test_one_tier_is_read_or_missed(converged):
+    result = tier_info.run({**_PARAMS, "name": "premium"}, converged.cluster())
     assert [tier["name"] for tier in result["tiers"]] == ["premium"]
     with pytest.raises(MaasError, match="the tiers are free, premium, enterprise"):
-        tier_info.run({**_PARAMS, "name": "gold"}, platform.cluster())
+        tier_info.run({**_PARAMS, "name": "gold"}, converged.cluster())
 
 
-def test_a_catalog_that_is_no_yaml_is_an_error(platform):
+def test_a_catalog_that_is_no_yaml_is_an_error(converged):
     path = "/api/v1/namespaces/maas-api/configmaps/tier-to-group-mapping"
-    platform.objects[path]["data"]["tiers"] = "a: ["
+    converged.objects[path]["data"]["tiers"] = "a: ["
     with pytest.raises(MaasError, match="holds no YAML"):
-        tier_info.run(_PARAMS, platform.cluster())
+        tier_info.run(_PARAMS, converged.cluster())
 
 
 def test_the_cluster_says_who_it_is(api):

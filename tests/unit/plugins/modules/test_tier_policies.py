@@ -13,6 +13,8 @@ def params(raw_tiers, raw_models):
     return {
         "tiers": raw_tiers,
         "models": raw_models,
+        "overrides": [],
+        "directory": None,
         "parts": ["policies", "namespaces", "access", "catalog"],
         "gateway_namespace": "maas-gateway",
         "api_namespace": "maas-api",
@@ -62,7 +64,8 @@ def test_check_mode_on_a_fresh_cluster_says_what_would_be_made(api, params):
     checked = _run(api, params, check_mode=True, diff_mode=True)
     assert checked["changed"]
     assert {entry["action"] for entry in checked["objects"]} == {"created"}
-    assert "AuthPolicy maas-gateway/gateway-auth-policy" in checked["diff"]["after"]
+    assert "tier free: requests 5 per 2m\n" in checked["diff"][0]["after"]
+    assert "AuthPolicy maas-gateway/gateway-auth-policy: created\n" in checked["diff"][1]["after"]
     assert api.objects == before
     api.missing_groups.clear()
     real = _run(api, params)
@@ -73,15 +76,23 @@ def test_check_mode_on_a_converged_cluster_is_quiet(api, params):
     _run(api, params)
     checked = _run(api, params, check_mode=True, diff_mode=True)
     assert not checked["changed"]
-    assert checked["diff"] == {"before": "", "after": ""}
+    assert checked["diff"] == []
+    assert checked["summary"] == []
 
 
 def test_an_edited_limit_changes_what_it_must_and_shows_it(api, params, raw_tiers):
     _run(api, params)
     raw_tiers[0]["limits"]["requests"][0]["limit"] = 7
     checked = _run(api, params, check_mode=True, diff_mode=True)
-    assert '"limit": 5' in checked["diff"]["before"]
-    assert '"limit": 7' in checked["diff"]["after"]
+    assert checked["summary"] == ["tier free: requests 5 per 2m -> 7 per 2m"]
+    tiers, objects = checked["diff"]
+    assert "tier free: requests 5 per 2m\n" in tiers["before"]
+    assert "tier free: requests 7 per 2m\n" in tiers["after"]
+    line = "RateLimitPolicy maas-gateway/gateway-rate-limits: spec.limits.free.rates[0].limit ="
+    assert f"{line} 5\n" in objects["before"]
+    assert f"{line} 7\n" in objects["after"]
+    # That the revision moved on is in every object, and says nothing.
+    assert "AuthPolicy" not in objects["before"] + objects["after"]
     assert checked["objects"] == _run(api, params)["objects"]
     kinds = {entry["kind"] for entry in checked["objects"]}
     assert kinds == {"ConfigMap", "RateLimitPolicy", "TokenRateLimitPolicy", "AuthPolicy"}
@@ -172,7 +183,7 @@ def test_rendering_reaches_no_cluster(params):
 
 def test_chosen_parts_leave_the_others_alone(api, params):
     result = _run(api, {**params, "parts": ["namespaces"]})
-    assert {entry["kind"] for entry in result["objects"]} == {"Namespace"}
+    assert {entry["kind"] for entry in result["objects"]} == {"Namespace", "ResourceQuota"}
     result = _run(api, {**params, "parts": ["namespaces"]})
     assert not result["changed"]
 
@@ -262,7 +273,26 @@ def test_absent_removes_everything_and_the_door_last(api, params):
     result = _run(api, absent)
     assert checked["objects"] == result["objects"]
     assert set(result) == set(checked)
-    assert api.names("namespaces") == ["kuadrant-system", "kube-system", "llm", "maas-gateway"]
+    # The MaaS API's namespace is role maas_api's to remove: more than tiers is in there.
+    left = ["kuadrant-system", "kube-system", "llm", "maas-api", "maas-gateway"]
+    assert api.names("namespaces") == left
     assert api.names("authpolicies") == api.names("rolebindings") == []
     assert "policies" in _writes(api)[-1][1]
     assert not _run(api, absent)["changed"]
+
+
+def test_rendered_objects_are_written_for_gitops(params, tmp_path):
+    rendered = {**params, "state": "rendered", "directory": str(tmp_path)}
+    checked = tier_policies.run(rendered, None, check_mode=True)
+    result = tier_policies.run(rendered, None)
+    assert checked == result
+    assert result["changed"]
+    assert len(result["files"]) == len(result["manifests"])
+    assert result["diff"][0]["after"].startswith("# Rendered by maas.platform.tier_policies")
+    again = tier_policies.run(rendered, None)
+    assert not again["changed"]
+    assert set(again) == set(result)
+    del params["tiers"][2]
+    gone = tier_policies.run({**rendered, "tiers": params["tiers"]}, None)
+    names = {entry["path"].rsplit("/", 1)[1]: entry["action"] for entry in gone["files"]}
+    assert names["namespace.maas-default-gateway-tier-enterprise.yaml"] == "deleted"

@@ -192,11 +192,11 @@ def test_a_replica_that_goes_on_answering_is_an_error(platform, params):
     tier_token.run(params, platform.cluster())
     _replica(platform, [(200, {"tier": "free"})])
     with pytest.raises(MaasError, match="deleted but not refused yet"):
-        tier_token.run({**params, "state": "revoked"}, platform.cluster())
+        tier_token.run({**params, "tier": None, "state": "revoked"}, platform.cluster())
 
 
 def test_somebody_else_s_account_is_not_deleted(platform, params):
     _take(platform, "alice", by="mallory")
     with pytest.raises(MaasError, match="does not belong"):
-        tier_token.run({**params, "state": "revoked"}, platform.cluster())
+        tier_token.run({**params, "tier": None, "state": "revoked"}, platform.cluster())
     assert platform.names("serviceaccounts") == [account_name("alice")]

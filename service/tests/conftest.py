@@ -15,13 +15,15 @@ import httpx
 import pytest
 import yaml
 from fake_kubernetes import FakeKubernetes, StreamingTransport
+from fake_others import CLIENT_ID, ISSUER, LIMITADOR, FakeLimitador, FakeProvider, Others
 from maas_api.app import Application
 from maas_api.logs import configure_logs
-from maas_api.settings import Settings
+from maas_api.settings import OidcSettings, Settings
 
 NAMESPACE = "maas-api"
 GATEWAY = "https://maas.example.test:8443"
 PREFIX = "maas-default-gateway-tier-"
+ADMINS = "maas-admins"
 
 
 def tier_entry(name: str, level: int, groups: list[str], models: list[str]) -> dict[str, Any]:
@@ -56,16 +58,24 @@ class Platform:
     transport: StreamingTransport
     logs: io.StringIO
     settings: Settings
+    provider: FakeProvider = field(default_factory=FakeProvider)
+    limitador: FakeLimitador = field(default_factory=FakeLimitador)
     application: Application = field(init=False)
     client: httpx.AsyncClient = field(init=False)
 
-    async def write_catalog(self, tiers: Any = None, revision: str = "r1", **data: str) -> None:
-        """Write the ConfigMap."""
+    async def write_catalog(self, tiers: Any = None, revision: str = "r1", **data: Any) -> None:
+        """Write the ConfigMap; keys beside the tiers may be text or what YAML writes as such."""
+        data = {"tiers": TIERS if tiers is None and not data else tiers, **data}
+        data = {
+            key: value if isinstance(value, str) else yaml.safe_dump(value)
+            for key, value in data.items()
+            if value is not None
+        }
         await self.kubernetes.put(
             "configmaps",
             NAMESPACE,
             "tier-to-group-mapping",
-            data=data or {"tiers": yaml.safe_dump(TIERS if tiers is None else tiers)},
+            data=data,
             metadata={"annotations": {"maas.platform/revision": revision}},
         )
 
@@ -86,6 +96,8 @@ class Platform:
         """Mint and return the answer."""
         answer = await self.client.post("/v1/tokens", json=body or {}, headers=bearer(login))
         assert answer.status_code == status, answer.text
+        # What goes on after the answer is over, too.
+        await self.application.tokens.close()
         parsed: dict[str, Any] = answer.json()
         return parsed
 
@@ -114,6 +126,13 @@ class Platform:
 def bearer(token: str) -> dict[str, str]:
     """Return the header for a token."""
     return {"Authorization": f"Bearer {token}"}
+
+
+async def wait_for_revision(platform: Platform, revision: str) -> None:
+    """Wait until a catalog is in force and what it brings is watched."""
+    view = platform.application.view
+    await wait_for(lambda: view.revision == revision)
+    await wait_for(lambda: all(watch.is_synced for _, watch in view.accounts.watches))
 
 
 async def wait_for(condition: Callable[[], Any], seconds: float = 5) -> None:
@@ -146,10 +165,19 @@ async def cold(anyio_backend: str) -> AsyncIterator[Platform]:
         kubernetes,
         StreamingTransport(kubernetes),
         logs,
-        Settings(gateway_url=GATEWAY, kubernetes_url="http://kubernetes"),
+        Settings(
+            gateway_url=GATEWAY,
+            kubernetes_url="http://kubernetes",
+            oidc=OidcSettings(issuer=ISSUER, client_id=CLIENT_ID),
+            admin_groups=frozenset({ADMINS}),
+            limitador_url=LIMITADOR,
+        ),
     )
     cluster = httpx.AsyncClient(transport=platform.transport, base_url="http://kubernetes")
-    platform.application = Application(platform.settings, cluster, tier_cache_seconds=0.1)
+    others = httpx.AsyncClient(transport=Others(platform.provider, platform.limitador))
+    platform.application = Application(
+        platform.settings, cluster, others=others, tier_cache_seconds=0.1
+    )
     asgi = platform.application.asgi
     async with (
         asgi.router.lifespan_context(asgi),
@@ -179,6 +207,12 @@ async def platform(cold: Platform) -> Platform:
 def alice(cold: Platform) -> str:
     """Return the login of somebody in the free tier."""
     return cold.kubernetes.log_in("alice", "tier-free-users")
+
+
+@pytest.fixture
+def ada(cold: Platform) -> str:
+    """Return the login of an administrator in the free tier."""
+    return cold.kubernetes.log_in("ada", "tier-free-users", ADMINS)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -59,6 +59,10 @@ def make_jwt(**claims: Any) -> str:
     return f"{encode({'alg': 'RS256'})}.{encode(claims)}.c2lnbmF0dXJl-{uuid.uuid4().hex}"
 
 
+async def _no_wait() -> None:
+    pass
+
+
 class FakeKubernetes:
     """Objects, tokens and watches; an ASGI application."""
 
@@ -76,6 +80,8 @@ class FakeKubernetes:
         #: A real API server remembers a good token for a while after its account is gone.
         self.remembers_tokens = False
         self.longest_ttl_seconds = 10**9
+        #: Awaited before each review, by tests that want them slow.
+        self.before_review: Callable[[], Awaitable[None]] = _no_wait
         self._version = 100
         self._changed = asyncio.Condition()
 
@@ -161,6 +167,7 @@ class FakeKubernetes:
                 failure.times -= 1
                 return _status(failure.status, "the test wants it so")
         if path == "/apis/authentication.k8s.io/v1/tokenreviews":
+            await self.before_review()
             return self._review(body)
         match = _COLLECTION.fullmatch(path)
         if not match:
@@ -187,11 +194,28 @@ class FakeKubernetes:
             return _status(404, f"{resource} {name!r} not found")
         if method == "GET":
             return JSONResponse(found)
+        if method == "PATCH":
+            return await self._merge(resource, namespace, name, found, body)
         uid = (body.get("preconditions") or {}).get("uid")
         if uid and uid != found["metadata"]["uid"]:
             return _status(409, "the UID in the precondition does not match")
         await self.remove(resource, namespace, name)
         return JSONResponse({"kind": "Status", "status": "Success"})
+
+    async def _merge(
+        self,
+        resource: str,
+        namespace: str,
+        name: str,
+        found: dict[str, Any],
+        body: dict[str, Any],
+    ) -> Response:
+        meta = body["metadata"]
+        if meta.get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
+            return _status(409, "the UID does not match")
+        notes = {**found["metadata"].get("annotations", {}), **meta.get("annotations", {})}
+        changed = {**found, "metadata": {**found["metadata"], "annotations": notes}}
+        return JSONResponse(await self.put(resource, namespace, name, **changed))
 
     def _list(self, request: Request, resource: str, namespace: str) -> Response:
         items = [item for item in self._of(resource, namespace) if _selected(request, item)]

@@ -31,6 +31,12 @@ BAD = {
     "the level of another": changed(level=10),
     "no limits": changed(limits={"requests": [], "tokens": []}),
     "an object of Python's": "!!python/object/apply:os.system ['true']",
+    # YAML's reader raises something of its own for these.
+    "a date there is not": "- {name: free, description: 2024-13-45}",
+    "no hexadecimal digits": "- {name: free, level: 0x_}",
+    "no binary digits": "- {name: free, level: 0b_}",
+    "a number without end": "- {name: free, level: " + "1" * 5000 + "}",
+    "depth without end": "[" * 20000,
 }
 
 
@@ -68,6 +74,7 @@ async def test_a_bad_one_is_not(platform: Platform, text: str) -> None:
     await wait_for(lambda: platform.metric(VALID) == 0)
     assert platform.metric("maas_api_catalogs_refused_total") == 1
     assert (await platform.client.get("/ready")).json()["revision"] == "r1"
+    assert (await platform.client.get("/health")).status_code == 200
     assert (await platform.look_up(groups=["tier-free-users"])).json()["tier"] == "free"
     refusal = next(line for line in platform.log_lines() if line["event"] == "tier catalog refused")
     assert (refusal["level"], refusal["in_use"]) == ("error", "r1")

@@ -19,7 +19,14 @@ LOGIN = [
     ("GET", "/v1/models"),
     ("GET", "/v1/me"),
     ("GET", "/v1/tiers"),
+    ("GET", "/v1/usage"),
+    ("GET", "/v1/admin/users"),
+    ("POST", "/v1/admin/revocations"),
+    ("DELETE", "/v1/admin/users/bob/tokens"),
+    ("GET", "/v1/admin/usage"),
+    ("GET", "/v1/admin/platform"),
 ]
+ADMIN = LOGIN[6:]
 OPEN = [
     ("POST", "/v1/tiers/lookup"),
     ("GET", "/health"),
@@ -45,7 +52,9 @@ async def check(
 
 
 async def test_these_are_all_endpoints(cold: Platform) -> None:
-    assert {(op.method, op.path) for op in cold.application.operations} == set(ALL)
+    operations = cold.application.operations
+    paths = {(op.method, op.path.replace("{user:path}", "bob")) for op in operations}
+    assert paths == set(ALL)
 
 
 @pytest.mark.parametrize(("method", "path"), LOGIN)
@@ -69,7 +78,15 @@ async def test_405_names_every_method(platform: Platform) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v2/models", "/v1/models/", "/V1/models", "//v1/models", "/v1/../v1/models/x"],
+    [
+        "/nothing",
+        "/v1",
+        "/v2/models",
+        "/v1/models/",
+        "/V1/models",
+        "//v1/models",
+        "/v1/../v1/models/x",
+    ],
 )
 async def test_404(platform: Platform, path: str) -> None:
     answer = await platform.client.get(f"http://maas-api{path}")
@@ -94,6 +111,24 @@ async def test_403(platform: Platform, alice: str, method: str, path: str) -> No
     await check(platform, method, path, 403, headers=bearer(token))
 
 
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+async def test_403_for_all_but_administrators(
+    platform: Platform, alice: str, ada: str, method: str, path: str
+) -> None:
+    await check(platform, method, path, 403, headers=bearer(alice))
+    token = (await platform.mint(ada))["token"]
+    await check(platform, method, path, 403, headers=bearer(token))
+
+
+async def test_429(platform: Platform, alice: str) -> None:
+    # The clock stands still: on a slow machine some of the allowance would come back meanwhile.
+    platform.application.services.desk._throttle._now = lambda: 0.0
+    for _ in range(platform.settings.mint_limit):
+        await platform.mint(alice)
+    error = await check(platform, "POST", "/v1/tokens", 429, headers=bearer(alice))
+    assert "at most 60 in 60 seconds" in error.message
+
+
 @pytest.mark.parametrize(("method", "path"), [*LOGIN, OPEN[0], OPEN[2]])
 async def test_503_without_a_catalog(cold: Platform, alice: str, method: str, path: str) -> None:
     content = b'{"groups": ["tier-free-users"]}' if method == "POST" else None
@@ -111,7 +146,7 @@ async def test_503_without_an_api_server(
 
 @pytest.mark.parametrize(("method", "path"), [entry for entry in ALL if entry != OPEN[4]])
 async def test_500(
-    platform: Platform, alice: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+    platform: Platform, ada: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
     """Break what every endpoint uses: nothing of it may reach the caller."""
 
@@ -127,5 +162,5 @@ async def test_500(
     monkeypatch.setattr("maas_api.tokens.Tokens.revoke", break_down)
     monkeypatch.setattr("maas_api.catalog.Catalog.resolve", break_down)
     content = b'{"groups": ["tier-free-users"]}' if "lookup" in path else None
-    error = await check(platform, method, path, 500, headers=bearer(alice), content=content)
+    error = await check(platform, method, path, 500, headers=bearer(ada), content=content)
     assert "secret" not in error.message

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import time
 
+import anyio
+import httpx
 import pytest
 from conftest import PREFIX, Platform, bearer, wait_for
 from fake_kubernetes import API_SERVER_AUDIENCE, AUDIENCE, Issued, make_jwt
@@ -172,3 +174,74 @@ async def test_no_review_no_entry(platform: Platform, alice: str) -> None:
     platform.transport.cut()
     answer = await platform.client.get("/v1/me", headers=bearer(alice))
     assert answer.status_code == 503
+
+
+async def test_an_account_of_the_cluster_named_like_the_providers(platform: Platform) -> None:
+    # Both would have one account: each could revoke the other's tokens.
+    await platform.mint(platform.provider.token("tier-free-users"))
+    login = platform.kubernetes.log_in("oidc:alice", "tier-free-users")
+    answer = await platform.client.delete("/v1/tokens", headers=bearer(login))
+    assert answer.status_code == 403
+    assert "oidc:" in answer.json()["message"]
+    assert len(platform.kubernetes.accounts()) == 1
+
+
+async def test_the_same_provider_for_the_api_server(platform: Platform) -> None:
+    # kubectl's client of the provider that our own client is of, too.
+    token = platform.provider.token("tier-free-users", aud="kubernetes")
+    platform.kubernetes.tokens[token] = Issued("bob", ["tier-free-users"])
+    answer = await platform.client.get("/v1/me", headers=bearer(token))
+    assert (answer.status_code, answer.json()["user"]) == (200, "bob")
+
+
+def reviews(platform: Platform) -> int:
+    return sum(path.endswith("/tokenreviews") for _, path in platform.kubernetes.calls)
+
+
+async def test_nonsense_is_not_asked_about_twice(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        assert (await platform.client.get("/v1/me", headers=bearer("junk"))).status_code == 401
+    assert reviews(platform) == 1
+    real = time.monotonic
+    monkeypatch.setattr("maas_api.reviews.time.monotonic", lambda: real() + 6)
+    await platform.client.get("/v1/me", headers=bearer("junk"))
+    assert reviews(platform) == 2
+
+
+async def test_a_good_token_is_asked_about_each_time(platform: Platform, alice: str) -> None:
+    for _ in range(2):
+        assert (await platform.client.get("/v1/me", headers=bearer(alice))).status_code == 200
+    assert reviews(platform) == 2
+    del platform.kubernetes.tokens[alice]
+    assert (await platform.client.get("/v1/me", headers=bearer(alice))).status_code == 401
+
+
+async def test_a_flood_of_nonsense_is_bounded(platform: Platform) -> None:
+    go_on, most, under_way = anyio.Event(), 0, 0
+
+    async def wait() -> None:
+        nonlocal most, under_way
+        under_way += 1
+        most = max(most, under_way)
+        await go_on.wait()
+        under_way -= 1
+
+    platform.kubernetes.before_review = wait
+    answers: list[httpx.Response] = []
+
+    async def ask(number: int) -> None:
+        header = bearer(f"junk{number}")
+        answers.append(await platform.client.get("/v1/me", headers=header))
+
+    async with anyio.create_task_group() as group:
+        for number in range(100):
+            group.start_soon(ask, number)
+        await wait_for(lambda: len(answers) == 84)
+        go_on.set()
+    assert most == 16
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) == 84
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert {answer.status_code for answer in answers} == {401, 503}

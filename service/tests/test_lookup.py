@@ -45,6 +45,7 @@ async def test_unknown_groups(platform: Platform) -> None:
         b'{"groups": [1]}',
         b"[]",
         b"null",
+        b'{"groups": ["\xff"]}',
         b'{"username": "alice"}',
         b'{"username": "system:serviceaccount:maas-default-gateway-tier-free:a"}',
     ],

@@ -93,6 +93,8 @@ async def test_me_at_login(platform: Platform, carol: str) -> None:
         "displayName": "Premium",
         "limits": {"requests": [{"limit": 5, "windowSeconds": 120}], "tokens": "unlimited"},
         "token": {"defaultTtlSeconds": 14400, "maxTtlSeconds": 86400},
+        "admin": False,
+        "refusal": None,
     }
 
 
@@ -114,6 +116,8 @@ async def test_me_without_a_tier(platform: Platform) -> None:
         "limits": None,
         "token": None,
         "models": [],
+        "admin": False,
+        "refusal": None,
     }
 
 
@@ -128,5 +132,7 @@ async def test_tiers(platform: Platform, alice: str) -> None:
         "limits": {"requests": [{"limit": 5, "windowSeconds": 120}], "tokens": "unlimited"},
         "token": {"defaultTtlSeconds": 14400, "maxTtlSeconds": 86400},
         "models": ["gemma", "gemma-large", "planned"],
+        "enabled": True,
+        "priority": 0,
     }
     assert "tier-premium-users" not in answer.text

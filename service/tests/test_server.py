@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -19,11 +21,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 import yaml
 from conftest import NAMESPACE, TIERS
 from fake_kubernetes import FakeKubernetes
+from maas_api.app import Application
 from maas_api.kubernetes import PodToken
+from maas_api.logs import configure_logs
+from maas_api.server import DrainingServer
+from maas_api.settings import Settings
 from maas_api.shared._names import TIER_CACHE_SECONDS
 
 SOURCE = Path(__file__).parent.parent / "src"
@@ -194,3 +201,34 @@ def test_the_pods_token_is_read_again_in_time(
         now[0] += 61
         client.get("http://kubernetes/")
     assert seen == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+class _Interrupting(io.StringIO):
+    """A stream in the middle of whose first line a signal arrives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interrupt: Callable[[], None] | None = None
+
+    def write(self, text: str) -> int:
+        interrupt, self.interrupt = self.interrupt, None
+        if interrupt:
+            interrupt()
+        return super().write(text)
+
+
+def test_a_signal_in_the_middle_of_a_log_line_blocks_nothing() -> None:
+    """The handler runs between any two steps of the program, also while one holds a lock."""
+    stream = _Interrupting()
+    configure_logs("info", stream)
+    settings = Settings(gateway_url="https://maas.example.test", kubernetes_url="http://127.0.0.1")
+    server = DrainingServer(Application(settings, httpx.AsyncClient()), settings)
+    stream.interrupt = lambda: server.handle_exit(signal.SIGTERM, None)
+    writer = threading.Thread(target=lambda: structlog.get_logger().info("a line"), daemon=True)
+    writer.start()
+    writer.join(timeout=5)
+    assert not writer.is_alive()
+    assert server._view.is_draining
+    assert "stopping" not in stream.getvalue()
+    asyncio.run(server.on_tick(1))
+    assert stream.getvalue().count("stopping") == 1

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import PREFIX, Platform, wait_for
+from conftest import PREFIX, TIERS, Platform, wait_for, wait_for_revision
 from maas_api.objects import ServiceAccount
 from maas_api.watch import Watch
 
@@ -135,4 +135,45 @@ async def test_an_unreadable_token_file_is_survived(
         await wait_for(lambda: "FileNotFoundError" in watch.failure, 10)
     platform.transport.mend()
     await wait_for(lambda: watch.is_synced, 10)
+    assert (await platform.client.get("/health")).status_code == 200
+
+
+async def test_the_metrics_say_how_old_what_is_known_may_be(
+    platform: Platform, watch: Watch[ServiceAccount]
+) -> None:
+    labels = {"resource": "serviceaccounts", "namespace": FREE}
+    watch._heard_at -= 100
+    age = platform.metric("maas_api_watch_age_seconds", **labels)
+    assert age is not None
+    assert age >= 100
+    await add(platform, "a")
+    await wait_for(lambda: "a" in watch.items)
+    age = platform.metric("maas_api_watch_age_seconds", **labels)
+    assert age is not None
+    assert age < 50
+
+
+async def test_a_namespace_that_is_gone_is_gone_from_the_metrics(platform: Platform) -> None:
+    labels = {"resource": "serviceaccounts", "namespace": PREFIX + "premium"}
+    assert platform.metric("maas_api_watch_synced", **labels) == 1
+    await platform.write_catalog(TIERS[:1], revision="r2")
+    await wait_for_revision(platform, "r2")
+    for name in ("maas_api_watch_synced", "maas_api_watch_age_seconds"):
+        assert platform.metric(name, **labels) is None
+
+
+async def test_a_mistake_of_ours_ends_no_watch(platform: Platform) -> None:
+    watch = platform.application.view.accounts.watches[FREE]
+    assert watch is not None
+    real = watch._on_change
+
+    def break_down(*_: object) -> None:
+        watch._on_change = real
+        raise ValueError("a mistake")
+
+    watch._on_change = break_down
+    await add(platform, "a")
+    await wait_for(lambda: "a mistake" in watch.failure)
+    await add(platform, "b")
+    await wait_for(lambda: watch.is_synced and watch.items.keys() == {"a", "b"}, 10)
     assert (await platform.client.get("/health")).status_code == 200

@@ -27,7 +27,12 @@ def main() -> int:
     except OSError as exc:
         sys.stderr.write(f"maas-api: the pod's own CA cannot be read: {exc}\n")
         return 2
-    server = DrainingServer(Application(settings, client), settings)
+    try:
+        application = Application(settings, client)
+    except SettingsError as exc:
+        sys.stderr.write(f"maas-api: {exc}\n")
+        return 2
+    server = DrainingServer(application, settings)
     server.run()
     return 0 if server.started else 1
 

@@ -108,6 +108,15 @@ class Accounts:
         if len(self._dead) > _MOST_DEAD:
             del self._dead[next(iter(self._dead))]
 
+    def user_of(self, name: str) -> str:
+        """Return the user that an account's name stands for; the name itself if none is known."""
+        for _, watch in self.watches:
+            account = watch.items.get(name)
+            owner = owner_of(account.as_mapping()) if account else None
+            if owner:
+                return owner
+        return name
+
     def last_death(self, namespace: str, name: str) -> float | None:
         """Return when an account of this name was last seen to die, by the monotonic clock."""
         return self._deaths.get((namespace, name))

@@ -1,6 +1,6 @@
 # Copyright: the maas.platform authors
 # SPDX-License-Identifier: Apache-2.0
-"""The endpoints, but for the tier lookup."""
+"""The endpoints, but for the tier lookup: from a request to the desk, and back."""
 
 from __future__ import annotations
 
@@ -8,28 +8,22 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import audit
-from .body import read_body
-from .catalog import Catalog
+from .audit import Action, Attempt, Origin
+from .body import UNREADABLE, read_body
+from .desk import Expiration, need_admin
 from .errors import ApiError
-from .expiration import check_bounds, parse_expiration, write_go
-from .identity import Authenticator, Caller
+from .identity import Caller
 from .messages import (
     Health,
-    Lifetimes,
-    Limits,
-    Me,
+    HolderList,
     MintRequest,
     ModelList,
     Ready,
-    TierBody,
+    RevocationRequest,
     TierList,
-    TokenBody,
+    UsageList,
 )
-from .metrics import Metrics
-from .shared._tiers import Tier
-from .tokens import Tokens
-from .view import ClusterView
+from .services import Services
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -44,17 +38,12 @@ def write_json(body: object, status: int = 200) -> Response:
 class Api:
     """What each path does."""
 
-    def __init__(
-        self,
-        view: ClusterView,
-        authenticator: Authenticator,
-        tokens: Tokens,
-        metrics: Metrics,
-    ) -> None:
-        self._view = view
-        self._authenticator = authenticator
-        self._tokens = tokens
-        self._metrics = metrics
+    def __init__(self, services: Services) -> None:
+        self._view = services.view
+        self._authenticator = services.authenticator
+        self._desk = services.desk
+        self._metrics = services.metrics
+        self._trusted_hops = services.settings.trusted_hops
 
     async def health(self, _request: Request) -> Response:
         """Say whether the process is worth keeping."""
@@ -75,129 +64,98 @@ class Api:
 
     async def mint(self, request: Request) -> Response:
         """Make a token for the caller."""
-        caller: Caller | None = None
-        try:
-            caller = await self._login(request)
-            tier = _tier_of(caller)
-            ttl_seconds = _asked_seconds(await read_body(request.receive), tier)
-            minted = await self._tokens.mint(caller.user, tier, ttl_seconds)
-        except Exception as exc:
-            _record_failure(request, "token.mint", caller, exc)
-            raise
-        audit.record(
-            request,
-            "token.mint",
-            "done",
-            user=caller.user,
-            tier=tier.name,
-            accounts=[minted.account],
-            ttl_seconds=minted.ttl_seconds,
-            expires_at=minted.expires_at,
-        )
-        body = TokenBody(
-            token=minted.token.reveal(),
-            expiration=write_go(minted.ttl_seconds),
-            expires_at=minted.expires_at,
-            user=caller.user,
-            tier=tier.name,
-            display_name=tier.display_name or tier.name,
-            limits=Limits.of(tier),
-            models=self._view.models.of(tier),
-        )
-        return write_json(body, 201)
+        attempt = self._attempt(request, "token.mint")
+        with attempt.refusals():
+            caller = await self._caller(request)
+            attempt.name(caller)
+            expiration = _read_expiration(await read_body(request.receive))
+        return write_json(await self._desk.mint(caller, expiration, attempt.origin), 201)
 
     async def revoke(self, request: Request) -> Response:
         """End every token of the caller."""
-        caller: Caller | None = None
-        try:
-            caller = await self._login(request)
-            revoked = await self._tokens.revoke(caller.user, self._catalog())
-        except Exception as exc:
-            _record_failure(request, "token.revoke", caller, exc)
-            raise
-        audit.record(
-            request,
-            "token.revoke",
-            "done",
-            user=caller.user,
-            tier=caller.tier.name if caller.tier else None,
-            accounts=revoked,
-        )
+        attempt = self._attempt(request, "token.revoke")
+        with attempt.refusals():
+            caller = await self._caller(request)
+        await self._desk.revoke(caller, attempt.origin)
         return Response(status_code=204, headers=_NO_STORE)
 
     async def models(self, request: Request) -> Response:
         """List the models the caller may call."""
-        caller = await self._caller(request)
-        return write_json(ModelList(self._view.models.of(caller.tier)))
+        return write_json(ModelList(self._desk.models(await self._caller(request))))
 
     async def me(self, request: Request) -> Response:
         """Say who the caller is and what he may do."""
-        caller = await self._caller(request)
-        tier = caller.tier
-        body = Me(
-            user=caller.user,
-            kind=caller.kind,
-            tier=tier.name if tier else None,
-            display_name=tier.display_name or tier.name if tier else None,
-            limits=Limits.of(tier) if tier else None,
-            token=Lifetimes.of(tier) if tier else None,
-            models=self._view.models.of(tier),
-        )
-        return write_json(body)
+        return write_json(self._desk.me(await self._caller(request)))
 
     async def tiers(self, request: Request) -> Response:
         """List the tiers."""
         await self._caller(request)
-        return write_json(TierList([TierBody.of(tier) for tier in self._catalog().tiers]))
+        return write_json(TierList(self._desk.tiers()))
 
-    def _catalog(self) -> Catalog:
-        catalog = self._view.catalogs.current
-        if catalog is None:
-            raise ApiError(503, "There is no tier catalog yet; try again.")
-        return catalog
+    async def usage(self, request: Request) -> Response:
+        """Say what the caller has used of his limits."""
+        return write_json(await self._desk.usage(await self._caller(request)))
+
+    async def users(self, request: Request) -> Response:
+        """List everybody's accounts."""
+        caller, origin = await self._admin(request, "users.list")
+        return write_json(HolderList(self._desk.holders(caller, origin)))
+
+    async def revoke_user(self, request: Request) -> Response:
+        """End every token of a user."""
+        user = request.path_params["user"]
+        caller, origin = await self._admin(request, "token.revoke", user)
+        await self._desk.revoke_user(caller, user, origin)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def revoke_by_name(self, request: Request) -> Response:
+        """End every token of a user; proxies change what names look like in paths."""
+        attempt = self._attempt(request, "token.revoke")
+        with attempt.refusals():
+            caller = await self._caller(request)
+            attempt.name(caller)
+            body = await read_body(request.receive)
+            try:
+                user = msgspec.json.decode(body, type=RevocationRequest).user
+            except UNREADABLE as exc:
+                need_admin(caller)
+                raise ApiError(400, str(exc)) from exc
+        await self._desk.revoke_user(caller, user, attempt.origin)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def usage_of_all(self, request: Request) -> Response:
+        """Say what everybody has used."""
+        caller, origin = await self._admin(request, "usage.read")
+        return write_json(UsageList(await self._desk.usage_of_all(caller, origin)))
+
+    async def platform(self, request: Request) -> Response:
+        """Say whether the gateway enforces the catalog."""
+        caller, origin = await self._admin(request, "platform.read")
+        return write_json(await self._desk.platform(caller, origin))
+
+    def _attempt(self, request: Request, action: Action, owner: str | None = None) -> Attempt:
+        origin = Origin.of(request, trusted_hops=self._trusted_hops)
+        return Attempt(origin, action, owner=owner)
 
     async def _caller(self, request: Request) -> Caller:
-        # Without a catalog nobody has a tier, and nobody should be told so.
-        self._catalog()
         return await self._authenticator.caller(request.headers.get("authorization"))
 
-    async def _login(self, request: Request) -> Caller:
-        caller = await self._caller(request)
-        if caller.kind != "login":
-            raise ApiError(
-                403, "A tier token cannot make or revoke tokens; use the token you log in with."
-            )
-        return caller
+    async def _admin(
+        self, request: Request, action: Action, owner: str | None = None
+    ) -> tuple[Caller, Origin]:
+        """Return who asks; whether he is an administrator, the desk decides."""
+        attempt = self._attempt(request, action, owner)
+        with attempt.refusals():
+            return await self._caller(request), attempt.origin
 
 
-def _tier_of(caller: Caller) -> Tier:
-    if caller.tier is None:
-        raise ApiError(404, "no tier for this user: none of the user's groups leads to one")
-    return caller.tier
-
-
-def _asked_seconds(body: bytes, tier: Tier) -> int:
+def _read_expiration(body: bytes) -> Expiration:
     """Return the lifetime a request asks for; unknown keys are other APIs' and do no harm."""
+    if not body.strip():
+        return None
     try:
-        asked = msgspec.json.decode(body, type=MintRequest) if body.strip() else MintRequest()
-        if asked.expiration is None:
-            return tier.default_ttl_seconds
-        seconds = parse_expiration(asked.expiration)
-        check_bounds(seconds, tier.max_ttl_seconds, tier.name)
-    except (msgspec.MsgspecError, ValueError) as exc:
+        # What msgspec skips it does not decode; JSON is UTF-8 all the same.
+        body.decode()
+        return msgspec.json.decode(body, type=MintRequest).expiration
+    except UNREADABLE as exc:
         raise ApiError(400, str(exc)) from exc
-    return seconds
-
-
-def _record_failure(
-    request: Request, action: audit.Action, caller: Caller | None, exc: Exception
-) -> None:
-    refused = isinstance(exc, ApiError) and exc.status < 500
-    audit.record(
-        request,
-        action,
-        "refused" if refused else "failed",
-        user=caller.user if caller else None,
-        tier=caller.tier.name if caller and caller.tier else None,
-        reason=str(exc),
-    )

@@ -17,20 +17,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .api import Api, write_json
-from .catalog import TierAnswer
+from .api import Api
+from .desk import Desk
 from .errors import ApiError, answer_api_error, answer_http_exception, error_response
+from .history import History
 from .identity import Authenticator
 from .kubernetes import Kubernetes, KubernetesError
-from .lookup import LookupRequest, TierLookup
-from .messages import Health, Me, MintRequest, ModelList, Ready, TierList, TokenBody
+from .limitador import Limitador
+from .lookup import TierLookup
 from .metrics import Metrics
 from .middleware import Observed
-from .openapi import TEXT, Operation, write_document
+from .oidc import Oidc
+from .openapi import Operation
+from .operations import list_operations
+from .policies import Policies
+from .services import Services
 from .settings import Settings
 from .shared._names import TIER_CACHE_SECONDS
+from .throttle import Throttle
 from .tokens import Tokens
 from .view import ClusterView
+from .web import web_routes
 
 log = structlog.get_logger()
 
@@ -41,6 +48,8 @@ class Application:
     Args:
         settings: What the environment says.
         client: The connection to the API server.
+        others: The connection to everything else, the identity provider and Limitador; one of
+            its own to each unless given.
         tier_cache_seconds: How long the gateway remembers a tier; only tests pretend it is less.
     """
 
@@ -49,19 +58,49 @@ class Application:
         settings: Settings,
         client: httpx.AsyncClient,
         *,
+        others: httpx.AsyncClient | None = None,
         tier_cache_seconds: float = TIER_CACHE_SECONDS,
     ) -> None:
         self.metrics = Metrics()
         self.kubernetes = Kubernetes(client, self.metrics)
-        self.view = ClusterView(settings, self.kubernetes, self.metrics)
-        self.operations = self._operations(settings, tier_cache_seconds)
+        self.view = view = ClusterView(settings, self.kubernetes, self.metrics)
+        self.oidc = Oidc(settings.oidc, self.metrics, others) if settings.oidc else None
+        self.tokens = Tokens(
+            self.kubernetes,
+            view.accounts,
+            self.metrics,
+            audience=settings.gateway_audience,
+            tier_cache_seconds=tier_cache_seconds,
+        )
+        self._limitador = Limitador(settings.limitador_url, settings.gateway_namespace, others)
+        self._history = History(settings.prometheus_url, view.accounts.user_of, others)
+        self.services = Services(
+            settings,
+            view,
+            self._authenticator(settings),
+            Desk(
+                view,
+                self.tokens,
+                Throttle(settings.mint_limit, settings.mint_window_seconds),
+                self._limitador,
+                Policies(self.kubernetes, settings.gateway_namespace),
+                self._history,
+            ),
+            self.metrics,
+            self.oidc,
+        )
+        self.lookup = TierLookup(view.catalogs, view.accounts, self.metrics)
+        self.operations = list_operations(Api(self.services), self.lookup)
+        pages = web_routes(self.services) if settings.web_enabled else []
+        paths = {operation.path for operation in self.operations}
         self.asgi = Starlette(
-            routes=_routes(self.operations),
+            routes=[*_routes(self.operations), *pages],
             middleware=[
                 Middleware(
                     Observed,
                     metrics=self.metrics,
-                    paths=sorted({operation.path for operation in self.operations}),
+                    api_paths=sorted(paths),
+                    page_paths=[page.path for page in pages if isinstance(page, Route)],
                     is_draining=lambda: self.view.is_draining,
                 )
             ],
@@ -82,107 +121,21 @@ class Application:
             yield
         finally:
             await self.view.close()
-            await self.kubernetes.close()
+            await self.tokens.close()
+            for part in (self._limitador, self._history, self.oidc, self.kubernetes):
+                if part is not None:
+                    await part.close()
 
-    def _operations(self, settings: Settings, tier_cache_seconds: float) -> list[Operation]:
-        """Return every endpoint, the busiest first."""
-        view, metrics = self.view, self.metrics
-        authenticator = Authenticator(
-            self.kubernetes, view.catalogs, view.accounts, settings.gateway_audience
-        )
-        tokens = Tokens(
+    def _authenticator(self, settings: Settings) -> Authenticator:
+        return Authenticator(
             self.kubernetes,
-            view.accounts,
-            metrics,
-            audience=settings.gateway_audience,
-            tier_cache_seconds=tier_cache_seconds,
+            self.view.catalogs,
+            self.view.accounts,
+            settings.gateway_audience,
+            oidc=self.oidc,
+            kubernetes_logins=settings.kubernetes_logins,
+            admin_groups=settings.admin_groups,
         )
-        api = Api(view, authenticator, tokens, metrics)
-        lookup = TierLookup(view.catalogs, view.accounts, metrics)
-        operations = [
-            Operation(
-                "POST",
-                "/v1/tiers/lookup",
-                "lookup",
-                lookup,
-                "The tier of these groups or, from the gateway, of this account",
-                {200: TierAnswer},
-                errors=(400, 404, 413, 503),
-                body=LookupRequest,
-                login=False,
-            ),
-            Operation(
-                "POST",
-                "/v1/tokens",
-                "mint",
-                api.mint,
-                "Make a token",
-                {201: TokenBody},
-                errors=(400, 403, 404, 409, 413),
-                body=MintRequest,
-            ),
-            Operation(
-                "DELETE",
-                "/v1/tokens",
-                "revoke",
-                api.revoke,
-                "End every token of mine; returns when the gateway refuses them",
-                {204: None},
-                errors=(400, 403),
-            ),
-            Operation(
-                "GET",
-                "/v1/models",
-                "models",
-                api.models,
-                "The models I may call, as the OpenAI API lists them",
-                {200: ModelList},
-                errors=(403,),
-            ),
-            Operation(
-                "GET", "/v1/me", "me", api.me, "Who I am and what I may do", {200: Me}, (403,)
-            ),
-            Operation("GET", "/v1/tiers", "tiers", api.tiers, "All tiers", {200: TierList}, (403,)),
-            Operation(
-                "GET",
-                "/health",
-                "health",
-                api.health,
-                "Whether the process is worth keeping",
-                {200: Health},
-                errors=(503,),
-                login=False,
-            ),
-            Operation(
-                "GET",
-                "/ready",
-                "ready",
-                api.ready,
-                "Whether requests can be answered",
-                {200: Ready},
-                errors=(503,),
-                login=False,
-            ),
-            Operation(
-                "GET",
-                "/metrics",
-                "metrics",
-                api.metrics,
-                "Metrics, as Prometheus reads them",
-                {200: str},
-                login=False,
-                media_type=TEXT,
-            ),
-        ]
-        document = write_document(operations)
-
-        async def describe(_request: Request) -> Response:
-            return write_json(document)
-
-        about = Operation(
-            "GET", "/openapi.json", "openapi", describe, "This document", {200: dict}, login=False
-        )
-        return [*operations, about]
 
 
 def _routes(operations: Sequence[Operation]) -> list[Route]:

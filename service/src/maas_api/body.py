@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
@@ -11,6 +12,9 @@ from .errors import ApiError
 
 #: Users of a large directory are in many hundreds of groups; nothing else here is long.
 LONGEST = 128 * 1024
+
+#: What msgspec raises for JSON that is none, is not as described, or is not UTF-8.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 async def read_body(receive: Receive, longest: int = LONGEST) -> bytes:

@@ -20,6 +20,7 @@ CODES = {
     405: "method_not_allowed",
     409: "conflict",
     413: "payload_too_large",
+    429: "too_many_requests",
     500: "internal_error",
     503: "unavailable",
 }
@@ -39,10 +40,11 @@ class ErrorBody(msgspec.Struct):
 class ApiError(Exception):
     """A request that ends with an error the caller is told about."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.headers = dict(headers or {})
 
 
 def error_body(status: int, message: str) -> bytes:
@@ -64,7 +66,7 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
 async def answer_api_error(_request: Request, exc: Exception) -> Response:
     """Answer an ApiError."""
     assert isinstance(exc, ApiError)  # noqa: S101 - registered for this class alone
-    return error_response(exc.status, exc.message)
+    return error_response(exc.status, exc.message, exc.headers)
 
 
 async def answer_http_exception(request: Request, exc: Exception) -> Response:

@@ -28,6 +28,8 @@ _PART = re.compile(rf"({_NUMBER})({_UNIT})")
 _WHOLE = re.compile(rf"[-+]?(?:(?:{_NUMBER})(?:{_UNIT}))+")
 _BARE = re.compile(rf"[-+]?(?:{_NUMBER})")
 _SHOWN = 40
+#: The form, for the OpenAPI document; how long a tier allows is for the tier to say.
+GO_DURATION = r"^([0-9]+(\.[0-9]*)?(ns|us|ms|s|m|h|d))+$"
 
 
 def parse_expiration(raw: str | float) -> int:

@@ -1,6 +1,6 @@
 # Copyright: the maas.platform authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one door to the API server: seven kinds of call over one connection pool."""
+"""The one door to the API server: nine kinds of call over one connection pool."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from .body import UNREADABLE
 from .metrics import Metrics
 from .objects import Status
 
@@ -110,6 +111,10 @@ class Kubernetes:
         """Create an object and return it as it was stored."""
         return _decode(path, await self._call("POST", path, body=body), kind)
 
+    async def patch(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change an object by a merge patch."""
+        await self._call("PATCH", path, body=body, content_type="application/merge-patch+json")
+
     async def delete(self, path: str, body: Mapping[str, Any]) -> None:
         """Delete an object."""
         await self._call("DELETE", path, body=body)
@@ -139,10 +144,11 @@ class Kubernetes:
         *,
         params: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
     ) -> bytes:
         call = f"{method} {path}"
         content = None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": "application/json"} if content else None
+        headers = {"Content-Type": content_type} if content else None
         try:
             response = await self._client.request(
                 method, path, params=params, content=content, headers=headers
@@ -160,14 +166,14 @@ class Kubernetes:
 def _decode(path: str, content: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise KubernetesError(f"answer of {path}", 200, str(exc)) from exc
 
 
 def _refusal(call: str, status: int, content: bytes) -> KubernetesError:
     try:
         message = msgspec.json.decode(content, type=Status).message
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         message = ""
     return KubernetesError(call, status, message[:300] or "no reason given")
 

@@ -41,7 +41,7 @@ class Metrics:
         )
         self.lookups = Counter(
             "maas_api_tier_lookups",
-            "Tier lookups: found, no_tier, dead_account, malformed or unavailable.",
+            "Tier lookups: found, no_tier, dead_account, refused, malformed or unavailable.",
             ("result",),
             registry=registry,
         )
@@ -59,6 +59,12 @@ class Metrics:
             ("tier",),
             registry=registry,
         )
+        self.oidc_fetches = Counter(
+            "maas_api_oidc_fetches",
+            "Questions to the identity provider: its metadata or its keys; done or failed.",
+            ("what", "result"),
+            registry=registry,
+        )
         self.catalog_valid = Gauge(
             "maas_api_catalog_valid",
             "1 while the tier catalog in use is the ConfigMap's, 0 while it is an older one.",
@@ -72,6 +78,12 @@ class Metrics:
         self.watch_synced = Gauge(
             "maas_api_watch_synced",
             "1 while a watch is open and complete.",
+            ("resource", "namespace"),
+            registry=registry,
+        )
+        self.watch_age = Gauge(
+            "maas_api_watch_age_seconds",
+            "How long ago a watch was last heard of; about a minute where nothing changes.",
             ("resource", "namespace"),
             registry=registry,
         )

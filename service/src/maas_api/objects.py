@@ -19,6 +19,7 @@ class Metadata(msgspec.Struct, rename="camel"):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
+    generation: int | None = None
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     labels: dict[str, str] | None = None
@@ -58,13 +59,18 @@ class ConfigMap(KubernetesObject):
     data: dict[str, str] | None = None
 
 
-class _Condition(msgspec.Struct):
+class Condition(msgspec.Struct, rename="camel"):
+    """One thing a controller says of an object."""
+
     type: str = ""
     status: str = ""
+    message: str = ""
+    observed_generation: int | None = None
 
 
-class _Status(msgspec.Struct):
-    conditions: list[_Condition] | None = None
+class _Status(msgspec.Struct, rename="camel"):
+    conditions: list[Condition] | None = None
+    observed_generation: int | None = None
 
 
 class _ModelSpec(msgspec.Struct):
@@ -93,6 +99,20 @@ class LLMInferenceService(KubernetesObject):
             condition.type == "Ready" and condition.status == "True"
             for condition in self.status.conditions or ()
         )
+
+
+class Policy(KubernetesObject):
+    """One of the gateway's policies."""
+
+    status: _Status = msgspec.field(default_factory=_Status)
+
+    def says(self, kind: str) -> Condition | None:
+        """Return what its controller says of it; what it said of an older one is no answer."""
+        generation = self.metadata.generation
+        if self.status.observed_generation not in (None, generation):
+            return None
+        found = (entry for entry in self.status.conditions or () if entry.type == kind)
+        return next(found, None)
 
 
 class _ListMetadata(msgspec.Struct, rename="camel"):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ JSON = "application/json"
 TEXT = "text/plain"
 #: Beside the document itself, wherever a gateway put that.
 _SERVER = "."
+#: How the router is told what a variable part may be.
+_CONVERTER = re.compile(r":[a-z]+\}")
+_PARAMETER = re.compile(r"\{([a-z]+)")
 _SCHEMAS = "#/components/schemas/{name}"
 
 
@@ -36,6 +40,11 @@ class Operation:
     login: bool = True
     media_type: str = JSON
 
+    @property
+    def parameters(self) -> list[str]:
+        """Return the names of the path's variable parts."""
+        return _PARAMETER.findall(self.path)
+
 
 def write_document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the document as plain data."""
@@ -44,7 +53,7 @@ def write_document(operations: Sequence[Operation]) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(ordered, ref_template=_SCHEMAS)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        entry = paths.setdefault(operation.path, {})
+        entry = paths.setdefault(_CONVERTER.sub("}", operation.path), {})
         entry[operation.method.lower()] = _write_operation(operation)
     return {
         "openapi": "3.1.0",
@@ -81,6 +90,11 @@ def _write_operation(operation: Operation) -> dict[str, Any]:
         "security": [{"bearer": []}] if operation.login else [],
         "responses": answers,
     }
+    if operation.parameters:
+        written["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in operation.parameters
+        ]
     if operation.body:
         # Only the lookup insists on a body: a token without wishes needs none.
         content = {JSON: {"schema": _schema(operation.body)}}

@@ -12,6 +12,7 @@ import structlog
 import uvicorn
 
 from .app import Application
+from .protocol import short_way
 from .settings import Settings
 
 log = structlog.get_logger()
@@ -32,7 +33,7 @@ class DrainingServer(uvicorn.Server):
                 application.asgi,
                 host=settings.host,
                 port=settings.port,
-                http="httptools",
+                http=short_way(application),
                 loop="uvloop",
                 ws="none",
                 lifespan="on",
@@ -49,6 +50,7 @@ class DrainingServer(uvicorn.Server):
         self._view = application.view
         self._drain_seconds = settings.drain_seconds
         self._stop_at: float | None = None
+        self._said = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to stop; a second signal, or Ctrl-C, does not wait."""
@@ -56,12 +58,16 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = self.should_exit
             self.should_exit = True
             return
+        # No more than this: a signal comes between any two steps of the program, and whoever logs
+        # here may wait for the lock that the interrupted step holds.
         self._view.is_draining = True
         self._stop_at = time.monotonic() + self._drain_seconds
-        log.info("stopping", drain_seconds=self._drain_seconds)
 
     async def on_tick(self, counter: int) -> bool:
         """Stop once the time to drain is over."""
+        if self._stop_at is not None and not self._said:
+            self._said = True
+            log.info("stopping", drain_seconds=self._drain_seconds)
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
         return await super().on_tick(counter)

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from .accounts import Accounts, account_path
-from .catalog import Catalog
 from .errors import ApiError
 from .kubernetes import Kubernetes, KubernetesError
 from .metrics import Metrics
+from .notes import AccountNotes
 from .objects import ServiceAccount, TokenRequest
 from .secret import Secret
 from .shared._accounts import account_manifest, account_name, check_owner, owner_of
@@ -58,6 +59,11 @@ class Tokens:
         self._metrics = metrics
         self._audience = audience
         self._in_force_seconds = tier_cache_seconds + LAG_SECONDS
+        self._notes = AccountNotes(kubernetes)
+
+    async def close(self) -> None:
+        """Finish what goes on after answers."""
+        await self._notes.close()
 
     async def mint(self, user: str, tier: Tier, ttl_seconds: int) -> Minted:
         """Return a new token of the user in this tier."""
@@ -70,6 +76,7 @@ class Tokens:
                 minted = await self._request(tier, name, ttl_seconds)
                 if minted is not None:
                     self._metrics.minted.labels(tier.name).inc()
+                    self._notes.note(account, tier.namespace, minted.expires_at)
                     return minted
             # It is being deleted, or was deleted under our hands: a revocation is going on.
             account = None
@@ -117,22 +124,26 @@ class Tokens:
             account=f"{tier.namespace}/{name}",
         )
 
-    async def revoke(self, user: str, catalog: Catalog) -> list[str]:
-        """Delete the user's accounts in every tier; return them once no token works any more.
+    async def revoke(self, user: str, namespaces: Mapping[str, Tier]) -> list[str]:
+        """Delete the user's accounts in these namespaces; return them once no token works.
 
         The gateway may have asked about an account just before it died, and remembers the
         answer; so this ends when what it remembers must have expired.
         """
         name = _name(user)
         results = await asyncio.gather(
-            *(self._delete(user, tier, name) for tier in catalog.tiers), return_exceptions=True
+            *(
+                self._delete(user, namespace, name, tier.name)
+                for namespace, tier in namespaces.items()
+            ),
+            return_exceptions=True,
         )
-        # Every tier was tried before the first failure is told.
+        # Every namespace was tried before the first failure is told.
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         revoked = [result for result in results if isinstance(result, str)]
-        deaths = [self._accounts.last_death(tier.namespace, name) for tier in catalog.tiers]
+        deaths = [self._accounts.last_death(namespace, name) for namespace in namespaces]
         # Somebody who asks twice waits for the first revocation too.
         last = max((death for death in deaths if death is not None), default=float("-inf"))
         if revoked:
@@ -140,11 +151,11 @@ class Tokens:
         await asyncio.sleep(max(0.0, last + self._in_force_seconds - time.monotonic()))
         return revoked
 
-    async def _delete(self, user: str, tier: Tier, name: str) -> str | None:
-        """Delete the user's account in one tier, and see it go."""
-        path = account_path(tier.namespace, name)
+    async def _delete(self, user: str, namespace: str, name: str, tier: str) -> str | None:
+        """Delete the user's account in one namespace, and see it go."""
+        path = account_path(namespace, name)
         for _ in range(_TRIES):
-            account = await self._get(tier.namespace, name)
+            account = await self._get(namespace, name)
             if account is None or owner_of(account.as_mapping()) != user:
                 return None
             uid = account.metadata.uid
@@ -157,9 +168,9 @@ class Tokens:
                     continue
                 if exc.status != 404:
                     raise
-            await self._see_gone(tier.namespace, name, uid)
-            self._metrics.revoked.labels(tier.name).inc()
-            return f"{tier.namespace}/{name}"
+            await self._see_gone(namespace, name, uid)
+            self._metrics.revoked.labels(tier).inc()
+            return f"{namespace}/{name}"
         raise ApiError(503, "Tokens are being made as fast as they are revoked; try again.")
 
     async def _see_gone(self, namespace: str, name: str, uid: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .accounts import Accounts
 from .catalog import CatalogKeeper
+from .events import Events
 from .kubernetes import Kubernetes
 from .metrics import Metrics
 from .models import Models
@@ -19,7 +20,8 @@ class ClusterView:
     """Catalog, accounts and models, kept up to date from `start` to `close`."""
 
     def __init__(self, settings: Settings, kubernetes: Kubernetes, metrics: Metrics) -> None:
-        self.catalogs = CatalogKeeper(metrics)
+        self._events = Events(kubernetes, settings.namespace)
+        self.catalogs = CatalogKeeper(metrics, self._events.catalog_refused)
         self.accounts = Accounts(kubernetes, metrics)
         self.models = Models(kubernetes, metrics, settings.gateway_url)
         #: Set as the pod stops: requests are still answered, but no new ones should come.
@@ -38,6 +40,7 @@ class ClusterView:
         """Stop watching."""
         for watches in (self._catalog_watches, self.accounts.watches, self.models.watches):
             await watches.close()
+        await self._events.close()
 
     @property
     def revision(self) -> str | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic
@@ -13,6 +14,7 @@ from typing import Any, Generic
 import msgspec
 import structlog
 
+from .body import UNREADABLE
 from .kubernetes import Kubernetes, KubernetesError
 from .metrics import Metrics
 from .objects import KubernetesObjectT, ObjectList, Status, WatchEvent
@@ -66,8 +68,17 @@ class Watch(Generic[KubernetesObjectT]):
         self._failures = metrics.watch_restarts.labels(source.resource)
         self._gauge = metrics.watch_synced.labels(source.resource, source.namespace)
         self._gauge.set(0)
+        self._heard_at = time.monotonic()
+        self._metrics = metrics
+        age = metrics.watch_age.labels(source.resource, source.namespace)
+        age.set_function(lambda: time.monotonic() - self._heard_at)
         self._object = msgspec.json.Decoder(source.kind)
         self._event = msgspec.json.Decoder(WatchEvent)
+
+    def forget(self) -> None:
+        """Take this watch out of the metrics: nobody watches there any more."""
+        for gauge in (self._metrics.watch_synced, self._metrics.watch_age):
+            gauge.remove(self._source.resource, self._source.namespace)
 
     async def run(self) -> None:
         """Keep `items` up to date until cancelled; nothing that fails ends it."""
@@ -80,9 +91,14 @@ class Watch(Generic[KubernetesObjectT]):
                 if exc.status == _EXPIRED:
                     self._version = ""
                 self._fail(str(exc))
-            except msgspec.MsgspecError as exc:
+            except UNREADABLE as exc:
                 self._version = ""
                 self._fail(f"unreadable: {exc}")
+            except Exception as exc:
+                # A mistake of ours; without this watch the whole replica is of no use.
+                log.exception("watch broke", resource=self._source.resource)
+                self._version = ""
+                self._fail(f"broke: {exc!r}")
             finally:
                 self._set_synced(False)
             self.was_tried.set()
@@ -99,6 +115,7 @@ class Watch(Generic[KubernetesObjectT]):
             self._set_synced(True)
             self.was_tried.set()
             async for line in lines:
+                self._heard_at = time.monotonic()
                 self._apply(self._event.decode(line))
 
     async def _list(self) -> None:
@@ -121,6 +138,7 @@ class Watch(Generic[KubernetesObjectT]):
         for name, item in found.items():
             self._set(name, item)
         self._version = page.metadata.resource_version
+        self._heard_at = time.monotonic()
 
     def _apply(self, event: WatchEvent) -> None:
         if event.type == "ERROR":
@@ -183,7 +201,7 @@ class WatchSet(Generic[KubernetesObjectT]):
     def follow(self, namespaces: Collection[str]) -> None:
         """Watch these namespaces and no others."""
         for namespace in self._watches.keys() - set(namespaces):
-            del self._watches[namespace]
+            self._watches.pop(namespace).forget()
             self._tasks.pop(namespace).cancel()
         for namespace in sorted(set(namespaces) - self._watches.keys()):
             watch = self._watches[namespace] = self._make(namespace)

@@ -1,0 +1,3 @@
+module maas.platform/benchmarks/lookup
+
+go 1.24

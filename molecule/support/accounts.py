@@ -13,6 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from catalog import Catalog
+from hidden import Hidden
 from running_lab import Lab
 
 from playbooks import run_module
@@ -57,14 +58,14 @@ class Accounts:
         first = len(self._made[tier])
         names = [f"test-{self._run}-{tier}-{first + n}" for n in range(_BATCH)]
         self._made[tier] += names
-        result = run_module("tier_token", self._lab, users=names, tier=tier)
+        result = run_module("tier_token", self._lab, users=names, tier=tier, show_tokens=True)
         return [
             User(
                 name=entry["user"],
                 tier=tier,
                 namespace=self._catalog.tiers[tier].namespace,
                 account=entry["account"],
-                token=entry["token"],
+                token=Hidden(entry["token"]),
             )
             for entry in result["tokens"]
         ]

@@ -8,6 +8,7 @@ import json
 import subprocess
 from typing import Any
 
+from hidden import Hidden
 from running_lab import Lab
 
 
@@ -51,9 +52,8 @@ class Kubectl:
     def token(self, namespace: str, account: str, audience: str | None = None) -> str:
         """Ask the API server for a ServiceAccount's token, as its pod would."""
         wanted = [] if audience is None else [f"--audience={audience}"]
-        return self(
-            "create", "token", account, f"--namespace={namespace}", "--duration=600s", *wanted
-        ).strip()
+        command = ("create", "token", account, f"--namespace={namespace}", "--duration=600s")
+        return Hidden(self(*command, *wanted).strip())
 
 
 def _list(objects: tuple[dict[str, Any], ...]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from hidden import Hidden
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -57,12 +59,12 @@ class Lab:
 
     def identity(self, user: str) -> str:
         """Return the login token of one of the lab's users."""
-        return (self.folder / "identities" / f"{user}.token").read_text().strip()
+        return Hidden((self.folder / "identities" / f"{user}.token").read_text().strip())
 
     @property
     def signing_key(self) -> str:
         """The cluster's ServiceAccount signing key, PEM."""
-        return (self.folder / "sa.key").read_text()
+        return Hidden((self.folder / "sa.key").read_text())
 
 
 def _assignments(text: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ Usual clients tidy a path before they send it; whoever looks for a way around th
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -69,7 +70,7 @@ class Wire:
         headers: Sequence[tuple[str, str]] = (),
         body: Any = None,
     ) -> Answer:
-        """Send one request over TLS; the path goes out byte for byte."""
+        """Send one request over TLS; path and a body of bytes go out exactly as they are."""
         raw = socket.create_connection((self.lab.address, self.lab.port), timeout=60)
         secured = self._tls.wrap_socket(raw, server_hostname=self.lab.host)
         return self._exchange(secured, self.lab.authority, method, path, token, headers, body)
@@ -92,7 +93,7 @@ class Wire:
     ) -> Answer:
         connection = http.client.HTTPConnection(authority)
         connection.sock = sock
-        payload = None if body is None else json.dumps(body).encode()
+        payload = _payload(body)
         try:
             named = any(name.lower() == "host" for name, _value in headers)
             connection.putrequest(method, path, skip_host=named, skip_accept_encoding=True)
@@ -103,9 +104,18 @@ class Wire:
             if payload is not None:
                 connection.putheader("Content-Type", "application/json")
                 connection.putheader("Content-Length", str(len(payload)))
-            connection.endheaders(payload)
+            connection.endheaders()
+            # A server may answer, and hang up, before it has read a body that it does not want.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+                connection.send(payload or b"")
             response = connection.getresponse()
             pairs = tuple((name.lower(), value) for name, value in response.getheaders())
             return Answer(response.status, pairs, response.read())
         finally:
             connection.close()
+
+
+def _payload(body: Any) -> bytes | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    return json.dumps(body).encode()

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import openai
 import pytest
 from accounts import Accounts, User
+from api import Api
 from catalog import Catalog
 from chat import Chat
 from cluster import Kubectl
@@ -48,6 +52,29 @@ def new_user(lab: Lab, catalog: Catalog) -> Iterator[Callable[[str], User]]:
     accounts = Accounts(lab, catalog)
     yield accounts.take
     accounts.revoke_all()
+
+
+@pytest.fixture
+def openai_client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], openai.OpenAI]:
+    """Make clients whose only peculiarity is to find the lab, which no DNS knows."""
+    resolve = socket.getaddrinfo
+
+    def resolve_lab(host: Any, *args: Any, **kwargs: Any) -> Any:
+        known = host.decode() if isinstance(host, bytes) else host
+        return resolve(lab.address if known == lab.host else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_lab)
+    monkeypatch.setenv("SSL_CERT_FILE", str(lab.ca))
+
+    def client(base_url: str, token: str) -> openai.OpenAI:
+        return openai.OpenAI(base_url=base_url, api_key=token, max_retries=0)
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def api(lab: Lab, wire: Wire) -> Api:
+    return Api(lab, wire)
 
 
 @pytest.fixture(scope="session")

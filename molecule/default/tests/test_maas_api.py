@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from accounts import User
+from api import Api
 from catalog import Catalog
 from chat import Chat
 from cluster import Kubectl
 from running_lab import Lab
-from wire import Answer, Wire
+from wire import Wire
 
 testinfra_hosts = ["local://"]
 
@@ -26,25 +27,6 @@ TIER_OF = {
     "dave": "premium",
     "erin": "enterprise",
 }
-
-
-class Api:
-    """Calls to the MaaS API as one of the lab's people."""
-
-    def __init__(self, lab: Lab, wire: Wire) -> None:
-        self._lab = lab
-        self._wire = wire
-
-    def __call__(
-        self, method: str, path: str, who: str | None = None, *, token: str = "", body: Any = None
-    ) -> Answer:
-        credentials = self._lab.identity(who) if who else token or None
-        return self._wire.request(method, f"/maas-api{path}", token=credentials, body=body)
-
-
-@pytest.fixture(scope="module")
-def api(lab: Lab, wire: Wire) -> Api:
-    return Api(lab, wire)
 
 
 def test_health_needs_no_token(api: Api) -> None:
@@ -114,6 +96,14 @@ def test_models_are_the_tiers(api: Api, catalog: Catalog, lab: Lab, new_user: An
         assert {name: entry["url"] for name, entry in listed.items()} == {
             name: f"{lab.url}/{name}" for name in listed
         }
+
+
+def test_models_are_listed_at_the_root_as_well(api: Api, wire: Wire, new_user: Any) -> None:
+    # Where older clients look for them, and OpenAI's own when they are given the host alone.
+    token = new_user("premium").token
+    answer = wire.request("GET", "/v1/models", token=token)
+    assert answer.json() == api("GET", "/v1/models", token=token).json()
+    assert wire.request("GET", "/v1/models").status == 401
 
 
 def test_a_tier_token_reads_and_does_not_mint_or_revoke(

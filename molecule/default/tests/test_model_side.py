@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
+import openai
 import pytest
 from accounts import User
 from catalog import Catalog
-from chat import Chat
+from chat import Chat, completions_path
 from cluster import Kubectl
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import new_client_from_config
@@ -25,15 +27,27 @@ NAME = "test-echo"
 NAMESPACE = "llm"
 TIER = "premium"
 
-# Answers every POST with the request's own path and headers, in the shape of a completion.
+# Answers every POST with what it was sent, in the shape of a completion that calls the first tool.
 ECHO = """
 import http.server, json
 
 class Echo(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        seen = {"path": self.path, "headers": [list(pair) for pair in self.headers.items()]}
-        body = json.dumps({"seen": seen, "usage": {"total_tokens": 1}}).encode()
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        headers = [list(pair) for pair in self.headers.items()]
+        tools = json.loads(sent).get("tools", [])
+        calls = [
+            {"id": "call-1", "type": "function",
+             "function": {"name": tool["function"]["name"], "arguments": json.dumps({"n": 1})}}
+            for tool in tools[:1]
+        ]
+        message = {"role": "assistant", "content": None, "tool_calls": calls}
+        body = json.dumps({
+            "id": "echo", "object": "chat.completion", "created": 1, "model": "echo",
+            "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1},
+            "seen": {"path": self.path, "headers": headers, "body": sent},
+        }).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -157,7 +171,7 @@ def seen(
         ("X-MaaS-User", "forged"),
         ("X-MaaS-Tier", "forged"),
         ("X-Gateway-Model-Name", "forged"),
-        ("Cookie", "session=kept"),
+        ("X-Own", "kept"),
     ]
     deadline = time.monotonic() + 30
     while (answer := chat(user, echo, headers=forged)).status != 200:
@@ -191,7 +205,46 @@ def test_the_platforms_own_headers_do_not_arrive(seen: Seen) -> None:
 
 def test_other_headers_do_arrive(seen: Seen) -> None:
     _user, headers = seen
-    assert headers["cookie"] == ["session=kept"]
+    assert headers["x-own"] == ["kept"]
+
+
+TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {
+            "name": "wetter_in_köln",
+            "description": 'Quotes " and \\ and ✨',
+            "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}},
+        },
+    }
+]
+
+
+def test_tool_calls_pass_through(
+    seen: Seen, echo: str, lab: Lab, openai_client: Callable[[str, str], openai.OpenAI]
+) -> None:
+    user, _headers = seen
+    with openai_client(f"{lab.url}/{echo}/v1", user.token) as client:
+        answer = client.chat.completions.create(
+            model="echo",
+            messages=[{"role": "user", "content": "How is the weather?"}],
+            tools=TOOLS,
+            tool_choice="auto",
+            max_tokens=4,
+        )
+    sent = json.loads(answer.model_dump()["seen"]["body"])
+    assert (sent["tools"], sent["tool_choice"]) == (TOOLS, "auto")
+    (call,) = answer.choices[0].message.tool_calls or []
+    assert answer.choices[0].finish_reason == "tool_calls"
+    assert call.type == "function"
+    assert (call.function.name, call.function.arguments) == ("wetter_in_köln", '{"n": 1}')
+
+
+def test_a_body_arrives_byte_for_byte(seen: Seen, echo: str, wire: Wire) -> None:
+    user, _headers = seen
+    body = '{"unknown": [1.0, 1e3],  "text": "é ✨ \\u00e9", "unknown": null}'
+    answer = wire.request("POST", completions_path(echo), token=user.token, body=body.encode())
+    assert answer.json()["seen"]["body"] == body
 
 
 Ask = Callable[[dict[str, str]], int]

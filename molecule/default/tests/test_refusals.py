@@ -14,6 +14,7 @@ from accounts import User
 from catalog import Catalog
 from chat import Chat, completions_path
 from cluster import Kubectl
+from forge import forged, resigned, unsigned
 from running_lab import Lab
 from wire import Wire
 
@@ -26,13 +27,6 @@ AUDIENCE = "maas-default-gateway-sa"
 @pytest.fixture(scope="module")
 def user(new_user: NewUser) -> User:
     return new_user("free")
-
-
-def resigned(lab: Lab, token: str, **changes: Any) -> str:
-    """Sign a real token's claims again, changed, with the cluster's own key."""
-    claims = jwt.decode(token, options={"verify_signature": False})
-    kid = jwt.get_unverified_header(token)["kid"]
-    return jwt.encode(claims | changes, lab.signing_key, algorithm="RS256", headers={"kid": kid})
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +74,12 @@ class TestUnauthenticated:
     ) -> None:
         fresh = resigned(lab, user.token, iat=int(time.time()) - 1)
         assert chat(fresh, model).status == 200
+
+    def test_signed_by_another_key(self, chat: Chat, model: str, user: User) -> None:
+        assert chat(forged(user.token), model).status == 401
+
+    def test_signed_by_nobody(self, chat: Chat, model: str, user: User) -> None:
+        assert chat(unsigned(user.token), model).status == 401
 
     def test_changed_after_signing(self, chat: Chat, model: str, user: User) -> None:
         head, _claims, signature = user.token.split(".")
@@ -165,7 +165,9 @@ class TestNotFound:
         )
         assert answer.status == 404
 
-    @pytest.mark.parametrize("path", ["/", "/metrics", "/v1/models", "/publishers/llm/x/v1/models"])
+    @pytest.mark.parametrize(
+        "path", ["/metrics", "/v1", "/v1/models/x", "/v1/tokens", "/publishers/llm/x/v1/models"]
+    )
     def test_outside_any_model(self, wire: Wire, user: User, path: str) -> None:
         assert wire.request("GET", path, token=user.token).status == 404
 
@@ -280,9 +282,47 @@ class TestPathsThatClimb:
         path = prefix + completions_path(model)
         assert chat(None, model, path=path).visible == chat(None, model).visible
 
+    @pytest.mark.parametrize(
+        ("change", "status"),
+        [
+            # Letters are not equal to their capitals: another namespace, another model, no path.
+            (("/llm/", "/LLM/"), 404),
+            (("/gemma/", "/GEMMA/"), 403),
+            (("/v1/", "/V1/"), 404),
+            (("/chat/", "/Chat/"), 404),
+            # Path parameters are part of the name, and a closing slash is another path.
+            (("/gemma/", "/gemma;x/"), 403),
+            (("/completions", "/completions;x"), 404),
+            (("/completions", "/completions/"), 404),
+        ],
+    )
+    def test_only_the_exact_letters_lead_to_a_model(
+        self, chat: Chat, new_user: NewUser, change: tuple[str, str], status: int
+    ) -> None:
+        path = completions_path("llm/gemma").replace(*change)
+        assert chat(new_user("premium"), "llm/gemma", path=path).status == status
+
     def test_escapes_of_escapes_lead_nowhere(self, chat: Chat, user: User, model: str) -> None:
         path = completions_path(model).replace("/v1", "%252Fv1")
         assert chat(user, model, path=path).status == 404
+
+
+class TestOversized:
+    """What is too large is refused before a model has to read it."""
+
+    BODY = b'{"model": "gemma", "messages": [], "pad": "' + b"x" * (17 * 2**20) + b'"}'
+
+    def test_body(self, wire: Wire, new_user: NewUser, model: str) -> None:
+        path, token = completions_path(model), new_user("premium").token
+        assert wire.request("POST", path, token=token, body=self.BODY).status == 413
+
+    def test_body_of_a_stranger(self, wire: Wire, model: str) -> None:
+        assert wire.request("POST", completions_path(model), body=self.BODY).status == 401
+
+    def test_header(self, wire: Wire, new_user: NewUser, model: str) -> None:
+        headers = [("X-Large", "x" * 70_000)]
+        path, token = f"/{model}/v1/models", new_user("premium").token
+        assert wire.request("GET", path, token=token, headers=headers).status == 431
 
 
 def test_catalog_has_what_these_tests_need(catalog: Catalog) -> None:

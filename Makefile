@@ -13,8 +13,9 @@ export PATH := $(BIN):$(PATH)
 export MOLECULE_COMMAND_BORDERS := false
 COLLECTION := .ansible/collections/ansible_collections/maas/platform
 STAMP := $(VENV)/.installed
+SCENARIOS := default tiers ui
 
-.PHONY: help venv lab lab-up lab-down lab-status lint unit sanity standins molecule test test-fast test-all build clean
+.PHONY: help venv lab lab-up lab-down lab-status lint unit sanity standins browser molecule test test-fast test-all build clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,7 @@ lint: venv ## ruff, mypy, yamllint, ansible-lint
 	ruff check .
 	ruff format --check .
 	mypy lab
+	mypy benchmarks
 	mypy --package ansible_collections.maas.platform.plugins.module_utils
 	mypy service/src
 	yamllint --strict .
@@ -61,14 +63,17 @@ sanity: venv ## ansible-test sanity on a copy of the collection
 standins: venv ## Unit tests of the lab's two stand-ins
 	$(BIN)/python -m lab test-standins
 
-molecule: lab-up ## The main scenarios, on one shared kind cluster
-	molecule --base-config molecule/config.yml test --scenario-name default || { molecule/diagnose; exit 1; }
+browser: venv ## Chromium for the tests of the web UI
+	$(BIN)/python -m lab browser
+
+molecule: lab-up browser ## The main scenarios, on one shared kind cluster
+	molecule --base-config molecule/config.yml test $(SCENARIOS:%=--scenario-name %) || { molecule/diagnose; exit 1; }
 
 test-fast: lint unit sanity ## All that needs no cluster
 
 test: test-fast standins molecule ## What CI runs
 
-test-all: test-fast standins lab-up ## What CI runs, with every scenario
+test-all: test-fast standins lab-up browser ## What CI runs, with every scenario
 	molecule --base-config molecule/config.yml test --all || { molecule/diagnose; exit 1; }
 
 build: venv ## The collection's archive

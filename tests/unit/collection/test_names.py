@@ -18,6 +18,9 @@ from ansible_collections.maas.platform.plugins.module_utils import (
     _convergence,
     _models,
     _names,
+    _overrides,
+    _quotas,
+    _tier_entries,
     _tiers,
 )
 from ansible_collections.maas.platform.plugins.module_utils._durations import write_seconds
@@ -62,6 +65,7 @@ ENVOYS = SERVING["_model_serving_gateway_pods"]["envoy_gateway"]
         (API["_maas_api_name"], _names.API_SERVICE),
         (API["_maas_api_http_port"], _names.API_PORT),
         (API["maas_api_namespace"], _names.API_NAMESPACE),
+        (variables("kuadrant")["kuadrant_api_namespace"], _names.API_NAMESPACE),
         (API["_maas_api_access"][3]["rules"][0]["resourceNames"], [_names.CATALOG_NAME]),
         (API["_maas_api_route"][0]["spec"]["parentRefs"][0]["name"], _names.GATEWAY_NAME),
         (API["_maas_api_route"][0]["spec"]["parentRefs"][0]["sectionName"], _names.HTTPS_LISTENER),
@@ -130,7 +134,7 @@ def test_envoys_are_let_in_from_where_they_run() -> None:
     assert ENVOYS["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == namespace
     assert API["_maas_api_proxy_namespaces"]["envoy_gateway"] == [namespace]
     label = GATEWAY["_gateway_api_classes"]["envoy_gateway"]["gateway_label"]
-    assert ENVOYS["podSelector"]["matchLabels"] == {label: GATEWAY["_gateway_api_internal"]}
+    assert ENVOYS["podSelector"]["matchLabels"][label] == GATEWAY["_gateway_api_internal"]
 
 
 def test_models_hang_on_the_internal_gateway() -> None:
@@ -141,8 +145,10 @@ def test_models_hang_on_the_internal_gateway() -> None:
 
 def test_models_ask_for_the_mark_that_the_policy_sets() -> None:
     template = (ROOT / "roles/model_serving/templates/models.yml.j2").read_text()
-    # Once where it is asked for, once where it is taken off.
-    assert re.findall(r"\bx-[a-z-]+", template) == [_names.PASSED_HEADER] * 2
+    # Once where it is asked for, once where it is taken off with what else the checks add.
+    asked, *taken_off = re.findall(r"\bx-[a-z-]+", template)
+    assert asked == _names.PASSED_HEADER
+    assert taken_off == [_names.PASSED_HEADER, _names.ACCOUNT_HEADER]
 
 
 def test_clients_cannot_set_the_mark() -> None:
@@ -206,8 +212,9 @@ def test_models_without_a_namespace_are_in_the_same_one() -> None:
 
 def test_tiers_have_the_keys_that_the_modules_read() -> None:
     documented = options("tiers")["tiers_definitions"]["options"]
-    assert documented.keys() == _tiers._KEYS.keys()
-    assert documented["limits"]["options"].keys() == _tiers._LIMITS_KEYS.keys()
+    assert documented.keys() == _tier_entries.KEYS.keys()
+    assert documented["limits"]["options"].keys() == _quotas.KEYS.keys()
+    assert options("tiers")["tiers_overrides"]["options"].keys() == _overrides.KEYS.keys()
     assert {name: ttl["default"] for name, ttl in documented["token"]["options"].items()} == {
         "default_ttl": write_seconds(_tiers.DEFAULT_TTL_SECONDS),
         "max_ttl": write_seconds(_tiers.DEFAULT_MAX_TTL_SECONDS),

@@ -69,8 +69,8 @@ def test_every_mistake_in_the_inventory_at_once() -> None:
 
     assert problems("site", maas_tiers=tiers) == [
         "maas_tiers[0].limts: value {}, allowed: no such key; the keys are name, display_name, "
-        "description, level, groups, models, token, limits, enabled, priority, renamed_from, state, "
-        "on_removal (did you mean limits?)",
+        "description, level, groups, models, token, limits, enabled, priority, renamed_from, "
+        "state, on_removal (did you mean limits?)",
         'maas_tiers[0].models[0]: value "gemmma", allowed: a model in maas_models: gemma, '
         "gemma-large (did you mean gemma?)",
         "maas_tiers[2].limits: value (missing), allowed: a mapping with requests and tokens",

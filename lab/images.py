@@ -12,7 +12,16 @@ from lab.cache import Entry, Store
 from lab.errors import LabError
 from lab.recipe import Build, Recipe, versions
 from lab.recipes import charts as chart_recipes
-from lab.recipes import cluster, components, model, programs, prometheus, service, standins
+from lab.recipes import (
+    cluster,
+    components,
+    devices,
+    model,
+    programs,
+    prometheus,
+    service,
+    standins,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +53,7 @@ def recipes() -> dict[str, Recipe]:
     """Return all recipes by name, each after those it needs."""
     modules = (
         *(programs, chart_recipes, cluster, components),
-        *(prometheus, model, service, standins),
+        *(prometheus, devices, model, service, standins),
     )
     found = {recipe.name: recipe for module in modules for recipe in module.recipes()}
     ordered: dict[str, Recipe] = {}

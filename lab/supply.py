@@ -11,7 +11,7 @@ from lab.source import (
 
 TOOL_RECIPES = ("go-host-tools", "go-kubernetes", "charts")
 # Published by nobody but this project: the lab builds these whatever the source.
-OWN = ("maas-api", "lab-gemma")
+OWN = ("maas-api", "lab-gemma", "lab-device-plugin")
 
 
 def built(source: Source) -> list[str]:

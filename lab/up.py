@@ -13,6 +13,7 @@ from lab import (
     down,
     enforcement,
     environment,
+    gpus,
     images,
     kindconfig,
     loading,
@@ -106,6 +107,7 @@ def _additions(engine: Engine, source: Source, report: Report) -> None:
         lambda: dns.ensure(login.HOSTS, report),
         lambda: login.ensure(report),
         lambda: resource_metrics.ensure(report),
+        lambda: gpus.ensure(report),
     ]
     if source is Source.PACKAGES:
         # Published node images come with kind's own network, which enforces policies itself.

@@ -19,16 +19,21 @@ KSERVE = "github.com/kserve/kserve"
 # kuadrant-operator's chart depends on these. It also names dns-operator, which manages DNS records
 # in clouds: the operator does without where its kinds are absent.
 SUBCHARTS = ("authorino-operator", "limitador-operator")
-NAMES = ("gateway-helm", "kuadrant-operator", "kserve-llmisvc-crd", "kserve-llmisvc-resources")
+DISCOVERY = "sigs.k8s.io/node-feature-discovery"
+GPU_OPERATOR = "github.com/NVIDIA/gpu-operator"
+NAMES = (
+    *("gateway-helm", "kuadrant-operator", "kserve-llmisvc-crd", "kserve-llmisvc-resources"),
+    *("node-feature-discovery", "gpu-operator"),
+)
 
 
 def _make(build: Build) -> None:
     go = golang.toolchain()
 
-    def chart(folder: str, module: str, name: str, target: Path) -> Path:
+    def chart(folder: str, module: str, name: str, target: Path, place: str = "charts") -> Path:
         source = golang.module_directory(go, RECIPES / folder, module, build.log)
         # Go keeps modules read-only; whoever removes the copy needs to write to it.
-        shutil.copytree(source / "charts" / name, target, copy_function=shutil.copyfile)
+        shutil.copytree(source / place / name, target, copy_function=shutil.copyfile)
         for directory in [target, *(path for path in target.rglob("*") if path.is_dir())]:
             directory.chmod(0o755)
         return target
@@ -40,6 +45,14 @@ def _make(build: Build) -> None:
     _keep_subcharts(kuadrant)
     for name in ("kserve-llmisvc-crd", "kserve-llmisvc-resources"):
         chart("operators", KSERVE, name, build.target / name)
+    for folder, module, name, place in (
+        ("gpu", DISCOVERY, "node-feature-discovery", "deployment/helm"),
+        ("gpu-operator", GPU_OPERATOR, "gpu-operator", "deployments"),
+    ):
+        made = chart(folder, module, name, build.target / name, place)
+        version = build.settings["versions"][name]
+        # As their releases do.
+        _edit(made, {"version": version, "appVersion": f"v{version.removeprefix('v')}"})
 
 
 def _fill_gateway(chart: Path, build: Build) -> None:
@@ -83,7 +96,8 @@ def recipes() -> list[Recipe]:
                 "subcharts": SUBCHARTS,
             },
             inputs=tuple(
-                RECIPES / folder / "go.mod" for folder in ("gateway", "kuadrant", "operators")
+                RECIPES / folder / "go.mod"
+                for folder in ("gateway", "kuadrant", "operators", "gpu", "gpu-operator")
             ),
         )
     ]

@@ -46,6 +46,10 @@ PROGRAMS = {
     "dex": Program("go-addons", "dex", "usr/local/bin/dex", user="1001:1001"),
     "kube-network-policies": Program("go-addons", "kube-network-policies", "bin/netpol", (), "0:0"),
     "metrics-server": Program("go-addons", "metrics-server", "metrics-server"),
+    # Of the role observability.
+    "prometheus-adapter": Program(
+        "go-prometheus-adapter", "prometheus-adapter", "adapter", user="65534:65534"
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from lab import golang
 from lab.recipe import RECIPES, Build, Recipe, versions
 
 _VERSION = "k8s.io/component-base/version"
+_NFD_VERSION = "sigs.k8s.io/node-feature-discovery/pkg/version.version"
 
 # For each recipe: the folder with its go.mod, and the package of each program.
 PACKAGES: dict[str, tuple[str, dict[str, str]]] = {
@@ -53,11 +54,29 @@ PACKAGES: dict[str, tuple[str, dict[str, str]]] = {
             "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
         },
     ),
+    "prometheus-adapter": (
+        "addons",
+        {"prometheus-adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"},
+    ),
+    "gpu": (
+        "gpu",
+        {
+            "device-plugin": "./device-plugin",
+            "nfd-gc": "sigs.k8s.io/node-feature-discovery/cmd/nfd-gc",
+            "nfd-master": "sigs.k8s.io/node-feature-discovery/cmd/nfd-master",
+            "nfd-worker": "sigs.k8s.io/node-feature-discovery/cmd/nfd-worker",
+        },
+    ),
 }
 
 # What a recipe builds with a file of ours in it: the module, its file, ours in the graph's folder.
 PATCHES: dict[str, tuple[str, str, str]] = {
     "addons": ("github.com/google/nftables", "expr/queue.go", "overlay/queue.go"),
+    "prometheus-adapter": (
+        "sigs.k8s.io/prometheus-adapter",
+        "cmd/adapter/run.go",
+        "overlay/adapter/run.go",
+    ),
 }
 
 
@@ -96,6 +115,10 @@ def _link_settings() -> dict[str, list[str]]:
     settings = {
         name: [f"main.version={tags[name]}"]
         for name in ("authorino", "authorino-operator", "limitador-operator", "kuadrant-operator")
+    }
+    settings |= {
+        name: [f"{_NFD_VERSION}={tags['node-feature-discovery']}"]
+        for name in ("nfd-gc", "nfd-master", "nfd-worker")
     }
     return settings | {
         "kubernetes": [

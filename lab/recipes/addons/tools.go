@@ -7,4 +7,5 @@ import (
 	_ "github.com/dexidp/dex/cmd/dex"
 	_ "sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard"
 	_ "sigs.k8s.io/metrics-server/cmd/metrics-server"
+	_ "sigs.k8s.io/prometheus-adapter/cmd/adapter"
 )

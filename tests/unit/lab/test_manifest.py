@@ -5,6 +5,7 @@ import pytest
 from lab import kubectl, manifest
 
 VALUES = {
+    "gpus": {"image": "r.test/a:1", "count": "4"},
     "network-policies": {"image": "r.test/a:1", "tools": "r.test/b:1"},
     "metrics": {"image": "r.test/a:1"},
     "login": {

@@ -36,6 +36,9 @@ def required(folder):
         ("addons", "sigs.k8s.io/kube-network-policies", TAGS["kube-network-policies"]),
         ("addons", "sigs.k8s.io/metrics-server", TAGS["metrics-server"]),
         ("addons", "github.com/dexidp/dex", versions()["commits"]["dex"]),
+        ("addons", "sigs.k8s.io/prometheus-adapter", TAGS["prometheus-adapter"]),
+        ("gpu", "sigs.k8s.io/node-feature-discovery", TAGS["node-feature-discovery"]),
+        ("gpu-operator", "github.com/NVIDIA/gpu-operator", versions()["commits"]["gpu-operator"]),
     ],
 )
 def test_go_modules_have_the_versions_of_the_images(folder, module, version):
@@ -62,6 +65,9 @@ def test_charts_have_the_versions_of_their_programs():
         "kuadrant-operator": TAGS["kuadrant-operator"].removeprefix("v"),
         "kserve-llmisvc-crd": TAGS["llmisvc-controller"],
         "kserve-llmisvc-resources": TAGS["llmisvc-controller"],
+        "node-feature-discovery": TAGS["node-feature-discovery"].removeprefix("v"),
+        # No program of it is built, so no image has its version.
+        "gpu-operator": versions()["charts"]["gpu-operator"],
     }
     assert set(charts.NAMES) == set(versions()["charts"])
 
@@ -82,6 +88,11 @@ def test_our_own_image_has_the_collections_version():
             "model_serving_chart_version",
             versions()["charts"]["kserve-llmisvc-resources"],
         ),
+        (
+            "gpu_nodes",
+            "gpu_nodes_discovery_chart_version",
+            versions()["charts"]["node-feature-discovery"],
+        ),
     ],
 )
 def test_roles_install_what_the_lab_builds(role, variable, value):
@@ -101,4 +112,5 @@ def test_every_reference_is_full_and_used():
     built = {*components.PROGRAMS, *cluster.PROGRAMS}
     built |= {"coredns", "pause", "node", "registry", "envoy", "lab-gemma", "maas-api"}
     built |= {"limitador", "wasm-shim", "prometheus"}
+    built |= {"node-feature-discovery", "lab-device-plugin"}
     assert set(IMAGES) == built

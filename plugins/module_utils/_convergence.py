@@ -63,7 +63,7 @@ def converge(
 
     switch = Switch(cluster, platform, run, live.objects, now)
     try:
-        vanishing = [item for item in doomed if part_of(item) == "policies"]
+        vanishing = [item for item in doomed if item not in _left_for_last(doomed)]
         switch.perform(target, vanishing, more=bool(doomed or strays))
         if doomed and not run.dry_run:
             # Until the catalog said otherwise, users got accounts in the tiers that vanished.
@@ -196,9 +196,19 @@ def _lost(live: Live, doomed: Sequence[Object], strays: Sequence[Object]) -> lis
     ]
 
 
+def _left_for_last(doomed: Sequence[Object]) -> list[Object]:
+    """Return what may go only when all else is in force: namespaces, and what is in them."""
+    gone = {item["metadata"]["name"] for item in doomed if item["kind"] == "Namespace"}
+    return [
+        item
+        for item in doomed
+        if part_of(item) not in ("policies", "access") or item["metadata"].get("namespace") in gone
+    ]
+
+
 def _prune(switch: Switch, doomed: Sequence[Object], strays: Sequence[Object]) -> None:
     """Delete what is no longer wanted. The switch is over: nothing is put back from here on."""
-    rest = [item for item in doomed if part_of(item) != "policies"]
+    rest = _left_for_last(doomed)
     if not rest and not strays:
         return
     try:

@@ -28,7 +28,10 @@ def policy_state(policy: Object) -> str:
     generation = policy["metadata"].get("generation")
     seen = (policy.get("status") or {}).get("observedGeneration")
     if seen != generation:
-        return f"{key_of(policy)}: generation {generation} is not seen yet (seen: {seen})"
+        return (
+            f"{key_of(policy)}: generation {generation} is not seen yet by kuadrant-operator "
+            f"(seen: {seen})"
+        )
     found = conditions(policy)
     for name in _CONDITIONS:
         condition = found.get(name) or {}

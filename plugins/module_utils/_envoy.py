@@ -61,8 +61,9 @@ class Filters:
         if not pods:
             return f"no Envoy of Gateway {self._namespace}/{GATEWAY_NAME} is ready"
         for namespace, pod in pods:
-            if not self._has(namespace, pod, told):
-                return f"Envoy {pod} does not have the limits that Kuadrant told it"
+            configs = self._listeners(namespace, pod)
+            if not _have(configs, told):
+                return f"Envoy {pod} does not have the limits that Kuadrant told it{_why(configs)}"
         return ""
 
     def _told(self) -> Any:
@@ -83,14 +84,27 @@ class Filters:
             and not pod["metadata"].get("deletionTimestamp")
         ]
 
-    def _has(self, namespace: str, pod: str, told: Any) -> bool:
+    def _listeners(self, namespace: str, pod: str) -> list[Any]:
         status, dump = self._cluster.read_pod(namespace, pod, _ADMIN_PORT, _DUMP)
         if status != 200 or not isinstance(dump, Mapping):
             raise MaasError(f"Envoy {namespace}/{pod} answered {status} when asked for its filter")
-        # A listener that drains serves only what was open before.
-        active = [config.get("active_state") for config in dump.get("configs") or []]
-        found = [json.loads(text) for text in _configurations(active)]
-        return bool(found) and all(config == told for config in found)
+        return list(dump.get("configs") or [])
+
+
+def _have(listeners: Iterable[Any], told: Any) -> bool:
+    # A listener that drains serves only what was open before.
+    active = [listener.get("active_state") for listener in listeners]
+    found = [json.loads(text) for text in _configurations(active)]
+    return bool(found) and all(config == told for config in found)
+
+
+def _why(listeners: Iterable[Any]) -> str:
+    """Return the reason, where Envoy refuses what Envoy Gateway sends it."""
+    for listener in listeners:
+        error = (listener.get("error_state") or {}).get("details")
+        if error:
+            return f"; it refuses every change of listener {listener.get('name')}: {error}"
+    return ""
 
 
 def _predicates(value: Any) -> Iterator[str]:

@@ -34,14 +34,17 @@ class FileChange:
 
 
 def write_files(
-    directory: str, parts: Mapping[str, Sequence[Object]], dry_run: bool = False
+    directory: str,
+    parts: Mapping[str, Sequence[Object]],
+    dry_run: bool = False,
+    order: Sequence[str] = PARTS,
 ) -> list[FileChange]:
     """Make a directory hold exactly these objects of these parts, one to a file.
 
-    Files of others and of other parts are left alone.
+    Files of others and of other parts are left alone; order numbers the parts.
     """
     root = Path(directory)
-    folders = {part: root / f"{PARTS.index(part) + 1}-{part}" for part in parts}
+    folders = {part: root / f"{order.index(part) + 1}-{part}" for part in parts}
     wanted = {
         folders[part] / _name(item): _text(item) for part, items in parts.items() for item in items
     }

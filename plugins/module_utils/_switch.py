@@ -28,7 +28,7 @@ from ._limitador import LimitServers
 from ._objects import Change, Key, Object, differ, key_of
 from ._policies import PARTS, Platform
 from ._times import write_time
-from ._unions import unite
+from ._unions import MEANWHILE, forget_rights, unite
 
 _POLL_SECONDS = 0.25
 #: How long a replica of the MaaS API may take to come back, when none is ready.
@@ -118,6 +118,7 @@ class Switch:
         # In the way back, waits that fail are noted here and the next step is taken anyway.
         self._unconfirmed: list[str] | None = None
         self._applied_clock: float | None = None
+        self._limits_overlap = False
         # Limitador may show limits of others, too: these are the ones to look at.
         self._limit_names = {name for item in live.values() for name in _limits_in(item)}
         self.limit_servers = LimitServers(
@@ -132,10 +133,12 @@ class Switch:
         return sorted(self._first.values(), key=lambda change: self._order[change.key])
 
     def perform(self, target: Target, vanishing: Sequence[Object] = (), more: bool = False) -> None:
-        """Bring the target into force; limit policies that vanish go once nobody needs them.
+        """Bring the target into force; policies and rights that vanish go once nobody needs them.
 
         more says that something will be deleted afterwards, which the old AuthPolicy needs.
         """
+        rights = [item for item in vanishing if not item["kind"].endswith("Policy")]
+        policies = [item for item in vanishing if item["kind"].endswith("Policy")]
         with self.phase("namespaces"):
             for kinds in (("Namespace",), ("ResourceQuota",)):
                 self._apply([item for item in target.namespaces if item["kind"] in kinds])
@@ -144,11 +147,16 @@ class Switch:
             self._apply(access)
         with self.phase("catalog"):
             self._apply(target.catalog)
+        narrows = bool(rights) or access != list(target.access)
         if target.policies:
-            more = more or bool(vanishing) or access != list(target.access)
-            self._switch_policies(target, vanishing, more)
+            self._prepare_policies(target)
+            if narrows and not self._run.dry_run:
+                self._open_meanwhile(target)
         with self.phase("access"):
             self._apply(target.access)
+            self.delete(rights)
+        if target.policies:
+            self._finish_policies(target, policies, more)
 
     def perform_anyway(self, target: Target) -> list[str]:
         """Take every step, whatever is not confirmed in between; return what was not."""
@@ -180,27 +188,46 @@ class Switch:
 
         self._cluster.wait("objects are deleted but not gone", missing, self._run.wait_seconds)
 
-    def _switch_policies(self, target: Target, vanishing: Sequence[Object], more: bool) -> None:
-        orders, waits = not self._run.dry_run, self._run.waits
+    def _prepare_policies(self, target: Target) -> None:
+        """Let everybody know the new tiers, and limits hold for them, before they are let in."""
+        orders = not self._run.dry_run
         if orders:
             with self.phase("maas_api"):
                 self._wait_for_api(target.catalog_revision)
         # A tier is let in only once its limits hold: until then it would have none. The first
         # time it cannot be so: limits by tier hold only behind a door that says which tier it is.
         behind_a_door = any(key_of(item) in self._live for item in target.doors)
-        limits = target.limits
         with self.phase("limits"):
+            limits = target.limits
             if behind_a_door:
                 limits = [self._united(item) for item in limits]
+            self._limits_overlap = limits != target.limits
             changed = self._apply(limits)
             if behind_a_door and changed and orders:
                 self._wait("the new limits are not in force", self._missing_limits)
+
+    def _open_meanwhile(self, target: Target) -> None:
+        """Let in by the new rules while old rights stand, and remember none of those rights."""
+        doors = [forget_rights(self._live.get(key_of(item)), item) for item in target.doors]
+        if doors == target.doors:
+            return
+        with self.phase("auth_policy"):
+            self._apply(doors)
+            self._wait(
+                "the new AuthPolicy is not in force",
+                lambda: self._missing_doors(doors, target.revision + MEANWHILE),
+            )
+
+    def _finish_policies(self, target: Target, vanishing: Sequence[Object], more: bool) -> None:
+        """Let in by the new rules only, and limit by the new limits only."""
+        orders, waits = not self._run.dry_run, self._run.waits
         with self.phase("auth_policy"):
             self._apply(target.doors)
             # What the old one needs may go only when it holds no more.
-            if waits or (orders and (more or limits != target.limits)):
+            if waits or (orders and (more or vanishing or self._limits_overlap)):
                 self._wait(
-                    "the new AuthPolicy is not in force", lambda: self._missing_doors(target)
+                    "the new AuthPolicy is not in force",
+                    lambda: self._missing_doors(target.doors, target.revision),
                 )
         with self.phase("limits_final"):
             self._apply(target.limits)
@@ -236,9 +263,9 @@ class Switch:
             or self.filters.missing(standing)
         )
 
-    def _missing_doors(self, target: Target) -> str:
-        return missing_policies(self._cluster, target.doors) or missing_in_authorino(
-            self._cluster, self._run.kuadrant_namespace, target.revision
+    def _missing_doors(self, doors: Sequence[Object], revision: str) -> str:
+        return missing_policies(self._cluster, doors) or missing_in_authorino(
+            self._cluster, self._run.kuadrant_namespace, revision
         )
 
     def _wait(self, what: str, missing: Callable[[], str]) -> None:

@@ -148,7 +148,8 @@ def _refuse_unnamed_models(problems: Problems, raw_tiers: Any, raw_models: Any) 
     ]
     for index, model in enumerate(_mappings(raw_models)):
         name = model.get("name")
-        if not isinstance(name, str):
+        # Nobody is to call what goes.
+        if not isinstance(name, str) or model.get("state") in ("retired", "absent"):
             continue
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
             allowed = "a model that at least one tier names in its models"

@@ -12,8 +12,11 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from ._names import REVISION_ANNOTATION
+from ._names import REVISION_ANNOTATION, REVISION_HEADER
 from ._objects import Object
+
+#: Follows the revision of an AuthPolicy that holds only until rights are taken away.
+MEANWHILE = "+"
 
 
 def unite(live: Mapping[str, Any] | None, wanted: Object) -> Object:
@@ -35,6 +38,28 @@ def unite(live: Mapping[str, Any] | None, wanted: Object) -> Object:
         # It is not yet what the new revision says.
         united["metadata"]["annotations"][REVISION_ANNOTATION] = stamp
     return united
+
+
+def forget_rights(live: Mapping[str, Any] | None, wanted: Object) -> Object:
+    """Return the AuthPolicy for the time until rights are taken away.
+
+    Authorino remembers for a minute that somebody may call a model. What it learns of rights that
+    are about to go must not count under the key that the wanted policy uses.
+    """
+    meanwhile = copy.deepcopy(wanted)
+    rules = meanwhile["spec"].get("rules") or {}
+    access = (rules.get("authorization") or {}).get("model-access") or {}
+    headers = ((rules.get("response") or {}).get("unauthorized") or {}).get("headers") or {}
+    key = (access.get("cache") or {}).get("key") or {}
+    if "selector" not in key or REVISION_HEADER not in headers:
+        return wanted
+    key["selector"] = MEANWHILE + key["selector"]
+    # By this the AuthConfig is told from the wanted one.
+    headers[REVISION_HEADER] = {"value": f"{headers[REVISION_HEADER].get('value')}{MEANWHILE}"}
+    stamp = ((live or wanted)["metadata"].get("annotations") or {}).get(REVISION_ANNOTATION)
+    if stamp:
+        meanwhile["metadata"].setdefault("annotations", {})[REVISION_ANNOTATION] = stamp
+    return meanwhile
 
 
 def _unite_limits(new: dict[str, Any], old: Mapping[str, Any]) -> None:

@@ -261,11 +261,11 @@ def _disabled_targets(inventory: Inventory) -> Iterator[str]:
 
 def _uncalled_models(inventory: Inventory) -> Iterator[str]:
     called = {ref for tier in inventory.tiers if tier.enabled for ref in tier.models}
-    for index, model in enumerate(inventory.models):
-        if model.ref not in called:
+    for model in inventory.models:
+        if model.ref not in called and model.state != "retired":
             yield (
-                f"maas_models[{index}].name: {model.name} is named only by tiers that are gone or "
-                "disabled, so nobody new may call it"
+                f"maas_models ({model.name}): named only by tiers that are gone or disabled, so "
+                "nobody new may call it"
             )
 
 

@@ -21,7 +21,6 @@ from cluster import Kubectl
 from day2 import WIDE, Inventory, Owner, tier
 from hidden import Hidden
 from people import People
-from running_lab import Lab
 from trickle import Caller, Trickle
 from wire import Answer, Wire
 
@@ -51,31 +50,6 @@ STEADY = [
 Mint = Callable[[str], str]
 Touch = Callable[..., Answer]
 Follow = Callable[..., Caller]
-
-
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab.read()
-
-
-@pytest.fixture(scope="session")
-def kubectl(lab: Lab) -> Kubectl:
-    return Kubectl(lab)
-
-
-@pytest.fixture(scope="session")
-def wire(lab: Lab) -> Wire:
-    return Wire(lab)
-
-
-@pytest.fixture(scope="session")
-def chat(wire: Wire) -> Chat:
-    return Chat(wire)
-
-
-@pytest.fixture(scope="session")
-def api(lab: Lab, wire: Wire) -> Api:
-    return Api(lab, wire)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import http.client
+import socket
+import ssl
 import time
 
 from api import Api
@@ -11,6 +14,7 @@ from chat import Chat
 from conftest import CLOSED, OPEN, Follow, Mint, Touch
 from day2 import WIDE, Entry, Owner, tier
 from people import People
+from running_lab import Lab
 
 testinfra_hosts = ["local://"]
 
@@ -117,6 +121,45 @@ def test_display_name_models_and_lifetimes(
     assert api.mint(login, expiration="21m").status == 400
     minted = api.mint(login).json()
     assert 590 < minted["expiresAt"] - time.time() < 610
+
+
+def test_a_model_that_goes_is_refused_to_who_calls_it_all_the_time(
+    owner: Owner, mint: Mint, follow: Follow
+) -> None:
+    both = tier("plain", 500, ONE, models=["*"])
+    owner.apply(both)
+    caller = follow("loses a model", mint("one"), CLOSED)
+    caller.hear(200)
+    start = time.time()
+
+    outcome = owner.apply_twice(both | {"models": ["gemma"]})
+    caller.hear(403)
+
+    # Once refused, never served again: nothing remembers the old right.
+    assert caller.statuses(start) == [200, 403]
+    bit = caller.first(403, start)
+    assert bit.sent - outcome.at("applied_at") <= BITES_WITHIN_SECONDS
+
+
+def test_a_connection_kept_open_does_not_keep_the_old_limits(
+    owner: Owner, mint: Mint, lab: Lab
+) -> None:
+    owner.apply(tier("kept", 500, ONE))
+    token = mint("one")
+    tls = ssl.create_default_context(cafile=str(lab.ca))
+    raw = socket.create_connection((lab.address, lab.port), timeout=30)
+    connection = http.client.HTTPConnection(lab.authority)
+    connection.sock = tls.wrap_socket(raw, server_hostname=lab.host)
+    headers = {"Authorization": f"Bearer {token}"}
+    connection.request("GET", f"/{OPEN}/v1/models", headers=headers)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read() != b"") == (200, True)
+
+    # The run takes longer than an idle connection is kept.
+    owner.apply(tier("keeper", 500, ONE, renamed_from=["kept"]))
+
+    assert connection.sock.recv(1) == b""
+    connection.close()
 
 
 def test_groups_and_levels(owner: Owner, api: Api, people: People) -> None:

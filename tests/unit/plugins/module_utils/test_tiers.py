@@ -215,6 +215,21 @@ def test_a_model_that_no_tier_names_is_refused(raw_tiers, raw_models):
     ]
 
 
+@pytest.mark.parametrize("state", ["retired", "absent"])
+def test_a_model_that_goes_needs_no_tier(raw_tiers, raw_models, state):
+    raw_models.append({"name": "lonely", "uri": "hf://x/y", "state": state})
+    raw_tiers[2]["models"] = ["gemma"]
+    assert problems_of(raw_tiers, raw_models) == []
+
+
+def test_a_retired_model_may_be_named_and_an_absent_one_may_not(raw_tiers, raw_models):
+    raw_models[0]["state"] = "retired"
+    assert problems_of(raw_tiers, raw_models) == []
+    raw_models[0]["state"] = "absent"
+    (problem,) = problems_of(raw_tiers, raw_models)
+    assert 'value "gemma", allowed: a model in maas_models: gemma-large' in problem
+
+
 def test_all_models_may_be_none(raw_tiers):
     for tier in raw_tiers:
         tier["models"] = ["*"]

@@ -140,7 +140,9 @@ def test_a_tier_that_inherits_groups_is_reached(raw_tiers, raw_models):
 def test_models_that_nobody_new_may_call(raw_tiers, raw_models):
     raw_tiers[1]["enabled"] = raw_tiers[2]["enabled"] = False
     (found,) = _found(raw_tiers, raw_models)
-    assert found.startswith("maas_models[1].name: gemma-large is named only by tiers that are gone")
+    assert found.startswith("maas_models (gemma-large): named only by tiers that are gone")
+    raw_models[1]["state"] = "retired"
+    assert _found(raw_tiers, raw_models) == []
 
 
 def test_users_that_are_migrated_to_a_disabled_tier(raw_tiers, raw_models):

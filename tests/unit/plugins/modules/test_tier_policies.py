@@ -118,8 +118,13 @@ def test_a_tier_that_is_gone_takes_its_objects_along(api, params, raw_tiers):
     assert ("Role", "maas-tier-premium") in deleted
     assert "maas-default-gateway-tier-premium" not in api.names("namespaces")
     # Only afterwards: until the policies say so, the tier is served as before.
-    methods = [method for method, _path in _writes(api)]
-    assert methods == sorted(methods, reverse=True)
+    writes = _writes(api)
+    doors = [index for index, (_how, path) in enumerate(writes) if "/authpolicies/" in path]
+    deletions = [index for index, (how, _path) in enumerate(writes) if how == "DELETE"]
+    assert doors[0] < deletions[0]
+    # And what is remembered of rights is remembered only from then on, and the users go last.
+    assert deletions[0] < doors[-1] < deletions[-1]
+    assert writes[-1] == ("DELETE", "/api/v1/namespaces/maas-default-gateway-tier-premium")
 
 
 def test_a_tier_with_users_does_not_go_and_nothing_else_changes(api, params, raw_tiers):

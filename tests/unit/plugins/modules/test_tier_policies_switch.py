@@ -142,7 +142,20 @@ def test_nobody_is_ever_without_a_limit_or_a_right(running, move):
             assert must <= look["rights"][namespace]
 
 
+@pytest.mark.parametrize("move", _MOVES)
+def test_no_answer_about_a_right_is_remembered_longer_than_the_right(running, move):
+    move(running.tiers)
+    looks = []
+    _run(running, _watch(running.api, lambda _number: looks.append(_look(running.api))))
+    after = _look(running.api)
+    for look in looks:
+        if look["remembered"] == after["remembered"]:
+            for namespace, models in after["rights"].items():
+                assert look["rights"][namespace] == models
+
+
 def _look(api):
+    access = api.objects[_DOOR]["spec"]["rules"]["authorization"]["model-access"]
     door = api.objects[_DOOR]["spec"]["rules"]["authentication"]["tier-token"]
     expression = door["overrides"]["tier"]["expression"]
     owners = json.loads(re.match(r"(\{.*?\})", expression).group(1))
@@ -157,7 +170,12 @@ def _look(api):
             namespace = subject["name"].removeprefix("system:serviceaccounts:")
             rights.setdefault(namespace, set()).update(models)
     limits = api.objects[_REQUESTS]["spec"]["limits"] if _REQUESTS in api.objects else {}
-    return {"owners": owners, "rights": rights, "limits": list(limits)}
+    return {
+        "owners": owners,
+        "rights": rights,
+        "limits": list(limits),
+        "remembered": access["cache"]["key"]["selector"],
+    }
 
 
 def test_limits_that_the_api_server_refuses_are_put_back(running):
@@ -256,7 +274,13 @@ def test_a_first_run_that_fails_keeps_what_it_made(platform):
 
 def test_a_failing_removal_puts_nothing_back_and_says_that_the_rest_is_in_force(running):
     _block(running.tiers)
-    running.api._remove = lambda *_args: (500, {"message": "no"})
+    remove = running.api._remove
+
+    def refuse(path, *rest):
+        namespaces = path.startswith("/api/v1/namespaces/")
+        return (500, {"message": "no"}) if namespaces else remove(path, *rest)
+
+    running.api._remove = refuse
     with pytest.raises(MaasError, match="the new tiers are in force, but what is no longer"):
         running.run()
     assert _PREMIUM not in json.dumps(running.api.objects[_DOOR])
@@ -309,6 +333,15 @@ def test_a_tier_is_not_let_in_before_the_gateways_filter_knows_its_limits(runnin
         running.run()
     assert _DOOR not in applied
     assert running.api.objects[_DOOR] == door
+
+
+def test_an_envoy_that_refuses_its_listener_is_quoted(running):
+    running.api.transmits = False
+    running.api.envoy_refuses = "Proto constraint validation failed"
+    _rename(running.tiers)
+    refusal = "it refuses every change of listener https: Proto constraint validation failed"
+    with pytest.raises(MaasError, match=refusal):
+        running.run()
 
 
 def test_another_kind_of_gateway_is_a_warning(running):

@@ -17,6 +17,7 @@ LOGIN = [
     ("POST", "/v1/tokens"),
     ("DELETE", "/v1/tokens"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/gemma"),
     ("GET", "/v1/me"),
     ("GET", "/v1/tiers"),
     ("GET", "/v1/usage"),
@@ -26,7 +27,7 @@ LOGIN = [
     ("GET", "/v1/admin/usage"),
     ("GET", "/v1/admin/platform"),
 ]
-ADMIN = LOGIN[6:]
+ADMIN = LOGIN[7:]
 OPEN = [
     ("POST", "/v1/tiers/lookup"),
     ("GET", "/health"),
@@ -53,7 +54,10 @@ async def check(
 
 async def test_these_are_all_endpoints(cold: Platform) -> None:
     operations = cold.application.operations
-    paths = {(op.method, op.path.replace("{user:path}", "bob")) for op in operations}
+    paths = {
+        (op.method, op.path.replace("{user:path}", "bob").replace("{model}", "gemma"))
+        for op in operations
+    }
     assert paths == set(ALL)
 
 
@@ -85,7 +89,7 @@ async def test_405_names_every_method(platform: Platform) -> None:
         "/v1/models/",
         "/V1/models",
         "//v1/models",
-        "/v1/../v1/models/x",
+        "/v1/../v1/models/x/y",
     ],
 )
 async def test_404(platform: Platform, path: str) -> None:

@@ -100,12 +100,14 @@ MEANING = {
     "/v1/tokens",
     "/v1/admin/users/{user}/tokens",
     "/v1/admin/revocations",
+    "/v1/models/{model}",
 }
 OPERATIONS = [
     ("POST", "/v1/tiers/lookup"),
     ("POST", "/v1/tokens"),
     ("DELETE", "/v1/tokens"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/{model}"),
     ("GET", "/v1/me"),
     ("GET", "/v1/tiers"),
     ("GET", "/v1/usage"),

@@ -41,6 +41,61 @@ async def test_a_model_looks_as_openai_clients_expect(platform: Platform, alice:
     ]
 
 
+async def test_one_model(platform: Platform, alice: str) -> None:
+    answer = await platform.client.get("/v1/models/gemma-3-270m", headers=bearer(alice))
+    assert answer.status_code == 200
+    listed = await platform.client.get("/v1/models", headers=bearer(alice))
+    assert answer.json() == listed.json()["data"][0]
+
+
+@pytest.mark.parametrize("name", ["gemma-large", "nosuch", "gemma"])
+async def test_other_models_are_none(platform: Platform, alice: str, name: str) -> None:
+    answer = await platform.client.get(f"/v1/models/{name}", headers=bearer(alice))
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("until", "listed"),
+    [
+        ("2020-01-01T00:00:00Z", []),
+        ("2999-01-01T00:00:00Z", ["gemma-3-270m"]),
+        ("soon", ["gemma-3-270m"]),
+    ],
+)
+async def test_a_retired_model_is_listed_to_its_end(
+    platform: Platform, alice: str, until: str, listed: list[str]
+) -> None:
+    await platform.write_model(
+        "gemma", model="gemma-3-270m", annotations={"maas.platform/until": until}
+    )
+    watch = platform.application.view.models.watches["llm"]
+    assert watch is not None
+    await wait_for(lambda: watch.items["gemma"].metadata.annotations)
+    assert await ids(platform, alice) == listed
+
+
+async def test_a_canary_is_no_model(platform: Platform, alice: str) -> None:
+    await platform.write_model(
+        "gemma", model="gemma-3-270m", labels={"maas.platform/canary": "true"}
+    )
+    watch = platform.application.view.models.watches["llm"]
+    assert watch is not None
+    await wait_for(lambda: watch.items["gemma"].metadata.labels)
+    assert await ids(platform, alice) == []
+
+
+async def test_a_paused_model_is_not_ready(platform: Platform, alice: str) -> None:
+    await platform.write_model(
+        "gemma", model="gemma-3-270m", annotations={"serving.kserve.io/stop": "true"}
+    )
+    watch = platform.application.view.models.watches["llm"]
+    assert watch is not None
+    await wait_for(lambda: watch.items["gemma"].metadata.annotations)
+    answer = await platform.client.get("/v1/models", headers=bearer(alice))
+    assert [model["ready"] for model in answer.json()["data"]] == [False]
+
+
 async def test_without_a_tier_there_are_no_models(platform: Platform) -> None:
     mallory = platform.kubernetes.log_in("mallory")
     platform.kubernetes.tokens[mallory].groups = []

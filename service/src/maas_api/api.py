@@ -83,6 +83,11 @@ class Api:
         """List the models the caller may call."""
         return write_json(ModelList(self._desk.models(await self._caller(request))))
 
+    async def model(self, request: Request) -> Response:
+        """Describe one of them."""
+        caller = await self._caller(request)
+        return write_json(self._desk.model(caller, request.path_params["model"]))
+
     async def me(self, request: Request) -> Response:
         """Say who the caller is and what he may do."""
         return write_json(self._desk.me(await self._caller(request)))

@@ -89,6 +89,13 @@ class Desk:
         """Return the models the caller may call."""
         return [] if caller.refusal else self._view.models.of(caller.tier)
 
+    def model(self, caller: Caller, name: str) -> Model:
+        """Return one of them; others look as if there were none."""
+        for model in self.models(caller):
+            if model.id == name:
+                return model
+        raise ApiError(404, "No model of this name that you may call.")
+
     def tiers(self) -> list[TierBody]:
         """Return all tiers, lowest first."""
         return [TierBody.of(tier) for tier in self._catalog().tiers]

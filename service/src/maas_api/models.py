@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -11,8 +13,15 @@ import msgspec
 from .kubernetes import Kubernetes
 from .metrics import Metrics
 from .objects import LLMInferenceService
-from .shared._names import SERVING_GROUP, SERVING_RESOURCE
+from .shared._errors import MaasError
+from .shared._names import (
+    CANARY_LABEL,
+    SERVING_GROUP,
+    SERVING_RESOURCE,
+    UNTIL_ANNOTATION,
+)
 from .shared._tiers import Tier
+from .shared._times import parse_time
 from .watch import Source, Watch, WatchSet
 
 #: The version KServe stores, so that reading needs no conversion webhook.
@@ -20,7 +29,10 @@ _VERSION = "v1alpha2"
 
 
 class Model(msgspec.Struct):
-    """A model somebody may call: `url` + "/v1" is the base URL, `id` the model's name."""
+    """A model somebody may call: `id` is its name at the base URL of all models.
+
+    `url` + "/v1" is a base URL of its own.
+    """
 
     id: str
     created: int
@@ -33,7 +45,14 @@ class Model(msgspec.Struct):
 class Models:
     """The LLMInferenceServices in the namespaces that the tiers name."""
 
-    def __init__(self, kubernetes: Kubernetes, metrics: Metrics, gateway_url: str) -> None:
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        metrics: Metrics,
+        gateway_url: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._now = now
         self._kubernetes = kubernetes
         self._metrics = metrics
         self._gateway_url = gateway_url
@@ -55,9 +74,21 @@ class Models:
         for ref in tier.models if tier else ():
             watch = self.watches[ref.namespace]
             served = watch.items.get(ref.name) if watch else None
-            if served is not None:
+            if served is not None and self._is_listed(served):
                 models.append(self._describe(served))
         return sorted(models, key=lambda model: model.id)
+
+    def _is_listed(self, served: LLMInferenceService) -> bool:
+        """Whether callers are to know it; a canary answers under its model's name."""
+        meta = served.metadata
+        if CANARY_LABEL in (meta.labels or {}):
+            return False
+        until = (meta.annotations or {}).get(UNTIL_ANNOTATION)
+        try:
+            return until is None or self._now() < parse_time(until)
+        except MaasError:
+            # Not ours; the gateway decides, and a model that is listed and gone does no harm.
+            return True
 
     def _describe(self, served: LLMInferenceService) -> Model:
         meta = served.metadata

@@ -81,6 +81,10 @@ class _ServingSpec(msgspec.Struct):
     model: _ModelSpec = msgspec.field(default_factory=_ModelSpec)
 
 
+#: KServe's own switch: a model that has it is scaled to nothing.
+_STOP_ANNOTATION = "serving.kserve.io/stop"
+
+
 class LLMInferenceService(KubernetesObject):
     """A served model."""
 
@@ -95,7 +99,10 @@ class LLMInferenceService(KubernetesObject):
     @property
     def is_ready(self) -> bool:
         """Whether it answers requests."""
-        return self.metadata.deletion_timestamp is None and any(
+        meta = self.metadata
+        if meta.deletion_timestamp or (meta.annotations or {}).get(_STOP_ANNOTATION) == "true":
+            return False
+        return any(
             condition.type == "Ready" and condition.status == "True"
             for condition in self.status.conditions or ()
         )

@@ -24,6 +24,7 @@ from .messages import (
     UsageBody,
     UsageList,
 )
+from .models import Model
 from .openapi import TEXT, Operation, write_document
 
 
@@ -68,6 +69,15 @@ def list_operations(api: Api, lookup: TierLookup) -> list[Operation]:
             "The models I may call, as the OpenAI API lists them",
             {200: ModelList},
             errors=(403,),
+        ),
+        Operation(
+            "GET",
+            "/v1/models/{model}",
+            "model",
+            api.model,
+            "One of the models I may call",
+            {200: Model},
+            errors=(403, 404),
         ),
         Operation(
             "GET", "/v1/me", "me", api.me, "Who I am and what I may do", {200: Me}, errors=(403,)

@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.maas.platform.plugins.module_utils._model_namespaces import (
+    render_namespaces,
+)
+from ansible_collections.maas.platform.plugins.module_utils._model_settings import ServingSettings
+from ansible_collections.maas.platform.plugins.module_utils._models import Model
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 SPACE = "kubernetes.io/metadata.name"
@@ -77,8 +82,10 @@ OPENSHIFT = {"provider": "openshift", "namespace": "edge"}
         (OPENSHIFT, {ISTIO: "maas-internal"}, "edge"),
     ],
 )
-def test_models_let_in_our_internal_gateway_alone(render, gateway, pods, space):
-    peer = render("model_serving", "_model_serving_gateway_pods[model_serving_provider]", gateway)
+def test_models_let_in_our_internal_gateway_alone(gateway, pods, space):
+    settings = ServingSettings(provider=gateway["provider"], gateway_namespace=gateway["namespace"])
+    _namespace, guard = render_namespaces([Model("m", "llm", "hf://x/y")], settings)
+    (peer,) = guard["spec"]["ingress"][0]["from"]
     assert peer == {
         "namespaceSelector": {"matchLabels": {SPACE: space}},
         "podSelector": {"matchLabels": pods},

@@ -223,7 +223,10 @@ def test_models_are_listed_at_the_root_and_nothing_else_of_v1(
     at_root = [
         match["path"] for match in rule["matches"] if match["path"]["value"].startswith("/v1")
     ]
-    assert at_root == [{"type": "Exact", "value": "/v1/models"}]
+    assert at_root == [
+        {"type": "Exact", "value": "/v1/models"},
+        {"type": "PathPrefix", "value": "/v1/models/"},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Template
 
 ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "roles" / "observability" / "files" / "rules"
@@ -48,3 +49,32 @@ def test_every_alert_says_what_to_do() -> None:
 def test_rules_are_tested() -> None:
     tests = yaml.safe_load((Path(__file__).parent / "observability" / "rules.yml").read_text())
     assert set(tests["rule_files"]) == {path.name for path in RULES.glob("*.yml")}
+
+
+def test_prometheus_reads_every_file_of_rules() -> None:
+    # Prometheus starts without a file that is listed under a wrong name, and says nothing.
+    role = ROOT / "roles" / "observability"
+    listed = yaml.safe_load((role / "vars/main/prometheus.yml").read_text())["_observability_rules"]
+    template = (role / "templates/prometheus.yml.j2").read_text()
+    head = template.partition("{% if observability_alertmanagers")[0]
+    rendered = Template(head).render(
+        _observability_rules=listed, observability_scrape_interval="15s"
+    )
+    read = yaml.safe_load(rendered)["rule_files"]
+    assert read == [f"/etc/prometheus/{name}.yml" for name in listed]
+    assert {f"{name}.yml" for name in listed} == {path.name for path in RULES.glob("*.yml")}
+
+
+@pytest.mark.parametrize("name", ["guards.yml.j2", "scaling.yml.j2"])
+def test_a_template_without_objects_is_still_a_document(name: str) -> None:
+    # Of an empty text Ansible makes the word None, which is no object.
+    text = (RULES.parents[1] / "templates" / name).read_text()
+    # The filter's name in Ansible, and in Jinja.
+    template = Template(text.replace("to_json", "tojson"), trim_blocks=True)
+    rendered = template.render(
+        observability_mode="monitors",
+        observability_scraper_peers=[],
+        observability_model_namespaces=[],
+    )
+    assert rendered.strip()
+    assert [found for found in yaml.safe_load_all(rendered) if found] == []

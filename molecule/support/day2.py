@@ -1,6 +1,6 @@
 # Copyright: the maas.platform authors
 # SPDX-License-Identifier: Apache-2.0
-"""A tier owner's day: edit the inventory, run maas.platform.tiers.
+"""An owner's day: edit the inventory, run a playbook; unless told otherwise maas.platform.tiers.
 
 Every edit is an inventory of its own, laid over inventories/kind, so the checkout stays as it is.
 """
@@ -53,6 +53,13 @@ class Outcome:
     changed: int
     result: dict[str, Any]
     text: str
+    results: tuple[dict[str, Any], ...] = ()
+
+    def having(self, key: str) -> dict[str, Any]:
+        """Return the last task's result that has this key."""
+        found = [result for result in self.results if key in result]
+        assert found, f"no task's result has {key!r}: {self.text}"
+        return found[-1]
 
     def at(self, key: str) -> float:
         """Return a time of the change, applied_at or enforced_at, in seconds since 1970."""
@@ -108,10 +115,11 @@ class Inventory:
 
 
 class Owner:
-    """Runs maas.platform.tiers over an edit and waits for it."""
+    """Runs a playbook of maas.platform over an edit and waits for it."""
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, playbook: str = "tiers") -> None:
         self.inventory = inventory
+        self._playbook = playbook
 
     def apply(self, *tiers: Entry, args: tuple[str, ...] = (), **variables: Any) -> Outcome:
         """Run the playbook over these further tiers; it must succeed."""
@@ -183,7 +191,8 @@ class Owner:
         self, tiers: list[Entry], variables: dict[str, Any], args: tuple[str, ...]
     ) -> list[str]:
         program = str(Path(sys.executable).with_name("ansible-playbook"))
-        return [program, *self.inventory.write(tiers, **variables), "maas.platform.tiers", *args]
+        inventory = self.inventory.write(tiers, **variables)
+        return [program, *inventory, f"maas.platform.{self._playbook}", *args]
 
 
 def _environment() -> dict[str, str]:
@@ -208,4 +217,5 @@ def _read(done: subprocess.CompletedProcess[str]) -> Outcome:
         changed=said["stats"]["kind"]["changed"],
         result=(failed or converged or [{}])[-1],
         text=done.stdout[-3000:] + done.stderr[-3000:],
+        results=tuple(results),
     )

@@ -110,11 +110,16 @@ class Trickle:
         self._until = time.monotonic() + at_most_seconds
         self._callers: list[Caller] = []
         self._expected: list[tuple[Caller, int]] = []
+        self._may_fail: list[Caller] = []
 
-    def follow(self, name: str, ask: Ask, every_seconds: float | None = None) -> Caller:
-        """Start a caller whose answers a test reads itself."""
+    def follow(
+        self, name: str, ask: Ask, every_seconds: float | None = None, *, may_fail: bool = False
+    ) -> Caller:
+        """Start a caller whose answers a test reads itself, each 5xx too where it may fail."""
         caller = Caller(name, ask, every_seconds or self._every, self._until)
         self._callers.append(caller)
+        if may_fail:
+            self._may_fail.append(caller)
         return caller
 
     def expect(self, name: str, ask: Ask, status: int, every_seconds: float | None = None) -> None:
@@ -132,6 +137,7 @@ class Trickle:
         found += [
             call
             for caller in self._callers
+            if caller not in self._may_fail
             for call in caller.calls(since)
             if (call.status >= 500 or call.status == NO_ANSWER) and call not in found
         ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ._durations import ALLOWED as DURATION
 from ._durations import parse_seconds
@@ -18,6 +18,7 @@ _MISSING = "(missing)"
 # Emoji of several characters hold these; so do words in some scripts.
 _JOINERS = "\u200c\u200d"
 _LAST_TAG = "\U000e007f"
+_Word = TypeVar("_Word", bound=str)
 
 
 class Problems(list[Problem]):
@@ -132,6 +133,24 @@ def switch(problems: Problems, path: str, raw: Any) -> bool | None:
     if isinstance(raw, bool):
         return raw
     problems.found(path, raw, "true or false")
+    return None
+
+
+def choice(problems: Problems, path: str, raw: Any, known: Iterable[_Word]) -> _Word | None:
+    """Return raw where it is one of the known words."""
+    words = list(known)
+    for word in words:
+        if raw == word:
+            return word
+    problems.found(path, raw, f"one of {', '.join(words)}", nearest(raw, words))
+    return None
+
+
+def dns_subdomain(problems: Problems, path: str, raw: Any) -> str | None:
+    """Return raw where it is a name as most of Kubernetes' objects have: DNS labels and dots."""
+    if isinstance(raw, str) and len(raw) <= 253 and all(map(_DNS_LABEL.fullmatch, raw.split("."))):
+        return str(raw)
+    problems.found(path, raw, "an object's name: a-z, 0-9, - and ., at most 253 characters")
     return None
 
 

@@ -70,3 +70,14 @@ OBJECTIVE_HEADER = "x-gateway-inference-objective"
 LOOKUP_REVISION_PARAM = "revision"
 #: How long the gateway believes an answer about a tier; revoking somebody waits this long.
 TIER_CACHE_SECONDS = 5
+
+#: On everything that belongs to a model; its value is the model's name.
+MODEL_LABEL = "maas.platform/model"
+#: Beside it, on what belongs to its canary.
+CANARY_LABEL = "maas.platform/canary"
+#: On a retired model: when that was announced. UNTIL_ANNOTATION says until when it answers.
+RETIRED_ANNOTATION = "maas.platform/retired-at"
+#: Routes lead here from the public Gateway, and on to the models.
+INTERNAL_GATEWAY = "maas-internal"
+#: In every models' namespace: who may connect to servers.
+MODELS_POLICY = "maas-models"

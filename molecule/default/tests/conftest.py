@@ -13,37 +13,9 @@ from typing import Any
 import openai
 import pytest
 from accounts import Accounts, User
-from api import Api
 from catalog import Catalog
 from chat import Chat
-from cluster import Kubectl
 from running_lab import Lab
-from wire import Wire
-
-
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab.read()
-
-
-@pytest.fixture(scope="session")
-def kubectl(lab: Lab) -> Kubectl:
-    return Kubectl(lab)
-
-
-@pytest.fixture(scope="session")
-def wire(lab: Lab) -> Wire:
-    return Wire(lab)
-
-
-@pytest.fixture(scope="session")
-def catalog(kubectl: Kubectl) -> Catalog:
-    return Catalog.read(kubectl)
-
-
-@pytest.fixture(scope="session")
-def chat(wire: Wire) -> Chat:
-    return Chat(wire)
 
 
 @pytest.fixture(scope="session")
@@ -70,11 +42,6 @@ def openai_client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
         return openai.OpenAI(base_url=base_url, api_key=token, max_retries=0)
 
     return client
-
-
-@pytest.fixture(scope="session")
-def api(lab: Lab, wire: Wire) -> Api:
-    return Api(lab, wire)
 
 
 @pytest.fixture(scope="session")

@@ -6,31 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from cluster import Kubectl
+from strays import NAME, knock
 
 testinfra_hosts = ["local://"]
 
-STRAY = "maas-test-stray"
 API_ACCOUNT = "system:serviceaccount:maas-api:maas-api"
-
-# Tries every address at once and says which take a connection.
-KNOCK = """
-import concurrent.futures, json, socket, sys
-
-def knock(target):
-    try:
-        socket.create_connection(tuple(target), timeout=4).close()
-    except OSError:
-        return "closed"
-    return "open"
-
-targets = json.loads(sys.argv[1])
-with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
-    print(json.dumps(dict(zip(targets, pool.map(knock, targets.values())))))
-"""
 
 # Whom not just any pod may reach: namespace, what the pods' names start with, and the port.
 PRIVATE = {
@@ -62,37 +45,10 @@ def heard(kubectl: Kubectl) -> Iterator[dict[str, str]]:
         return found[0], port
 
     targets = {name: address(*where) for name, where in (PRIVATE | {"public": PUBLIC}).items()}
-    api = next(pod for pod in pods if pod["metadata"]["namespace"] == "maas-api")
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STRAY}}
-    kubectl.apply(namespace, pod(api["spec"]["containers"][0]["image"], targets))
-    kubectl(
-        "wait",
-        "--for=jsonpath={.status.phase}=Succeeded",
-        f"pod/{STRAY}",
-        f"--namespace={STRAY}",
-        "--timeout=60s",
-    )
-    yield json.loads(kubectl("logs", STRAY, f"--namespace={STRAY}"))
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}
+    kubectl.apply(namespace)
+    yield knock(kubectl, NAME, targets)
     kubectl.delete(namespace)
-
-
-def pod(image: str, targets: dict[str, tuple[str, int]]) -> dict[str, Any]:
-    """Render a pod that runs once; its image is the one that certainly has a Python."""
-    container = {
-        "name": "knock",
-        "image": image,
-        "command": ["python3", "-c", KNOCK, json.dumps(targets)],
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": STRAY, "namespace": STRAY},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "containers": [container],
-        },
-    }
 
 
 @pytest.mark.parametrize("door", PRIVATE)

@@ -13,13 +13,9 @@ from pathlib import Path
 
 import pytest
 from browser import Browser
-from catalog import Catalog
-from chat import Chat
-from cluster import Kubectl
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import expect, sync_playwright
 from running_lab import Lab
-from wire import Wire
 
 # A revocation answers only when the gateway refuses the tokens, which takes some seconds.
 expect.set_options(timeout=30_000)
@@ -27,26 +23,6 @@ expect.set_options(timeout=30_000)
 #: Who tests sign in as, and the tier that each one's groups lead to.
 PEOPLE = {"alice": "free", "carol": "premium", "erin": "enterprise"}
 ADMINISTRATOR = "ada"
-
-
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    return Lab.read()
-
-
-@pytest.fixture(scope="session")
-def catalog(lab: Lab) -> Catalog:
-    return Catalog.read(Kubectl(lab))
-
-
-@pytest.fixture(scope="session")
-def wire(lab: Lab) -> Wire:
-    return Wire(lab)
-
-
-@pytest.fixture(scope="session")
-def chat(wire: Wire) -> Chat:
-    return Chat(wire)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,9 @@ import pytest
 import yaml
 from ansible_collections.maas.platform.plugins.module_utils import (
     _convergence,
+    _model_entry,
+    _model_namespaces,
+    _model_runtime,
     _models,
     _names,
     _overrides,
@@ -24,6 +27,7 @@ from ansible_collections.maas.platform.plugins.module_utils import (
     _tiers,
 )
 from ansible_collections.maas.platform.plugins.module_utils._durations import write_seconds
+from ansible_collections.maas.platform.plugins.module_utils._model_settings import ServingSettings
 
 from lab import environment, kindconfig
 
@@ -48,7 +52,9 @@ def options(role: str, entry: str = "main") -> dict[str, Any]:
 GATEWAY = variables("gateway_api")
 API = variables("maas_api")
 SERVING = variables("model_serving")
-ENVOYS = SERVING["_model_serving_gateway_pods"]["envoy_gateway"]
+MODEL = _models.Model("m", "llm", "hf://x/y")
+(_NAMESPACE, GUARD) = _model_namespaces.render_namespaces([MODEL], ServingSettings())
+(ENVOYS,) = GUARD["spec"]["ingress"][0]["from"]
 
 
 @pytest.mark.parametrize(
@@ -138,17 +144,7 @@ def test_envoys_are_let_in_from_where_they_run() -> None:
 
 
 def test_models_hang_on_the_internal_gateway() -> None:
-    template = (ROOT / "roles/model_serving/templates/models.yml.j2").read_text()
-    parents = re.findall(r"kind: Gateway, name: ([\w-]+)", template)
-    assert parents == [GATEWAY["_gateway_api_internal"]]
-
-
-def test_models_ask_for_the_mark_that_the_policy_sets() -> None:
-    template = (ROOT / "roles/model_serving/templates/models.yml.j2").read_text()
-    # Once where it is asked for, once where it is taken off with what else the checks add.
-    asked, *taken_off = re.findall(r"\bx-[a-z-]+", template)
-    assert asked == _names.PASSED_HEADER
-    assert taken_off == [_names.PASSED_HEADER, _names.ACCOUNT_HEADER]
+    assert GATEWAY["_gateway_api_internal"] == _names.INTERNAL_GATEWAY
 
 
 def test_clients_cannot_set_the_mark() -> None:
@@ -172,6 +168,7 @@ def test_a_mirror_replaces_the_same_part_of_every_image(image: str, mirrored: st
         rendered["REGISTRY"].sub("", image),
         re.sub(GATEWAY["_gateway_api_image_host"], "", image),
         re.sub(SERVING["_model_serving_image_host"], "", image),
+        ServingSettings(image_mirror="mirror").mirrored(image).removeprefix("mirror/"),
     ]
     assert found == [mirrored] * len(found)
 
@@ -203,11 +200,6 @@ def test_models_without_a_namespace_are_in_the_same_one() -> None:
         )
     }
     assert {name for pair in written for name in pair if name} == {_names.MODEL_NAMESPACE}
-    for entry in (
-        options("tiers")["tiers_models"],
-        options("model_serving")["model_serving_models"],
-    ):
-        assert entry["options"]["namespace"]["default"] == _names.MODEL_NAMESPACE
 
 
 def test_tiers_have_the_keys_that_the_modules_read() -> None:
@@ -221,14 +213,16 @@ def test_tiers_have_the_keys_that_the_modules_read() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "documented",
-    [options("tiers")["tiers_models"], options("model_serving")["model_serving_models"]],
-    ids=["tiers", "model_serving"],
-)
-def test_models_have_the_keys_that_the_modules_read(documented: dict[str, Any]) -> None:
-    assert documented["options"].keys() == _models._KEYS.keys()
-    assert documented["options"]["runtime"]["options"].keys() == _models._RUNTIME_KEYS.keys()
+@pytest.mark.parametrize("inventory", ["kubernetes", "openshift"])
+def test_every_key_of_a_model_is_shown_where_one_starts(inventory: str) -> None:
+    example = (ROOT / f"inventories/{inventory}/group_vars/maas_platform/models.yml").read_text()
+    entry = example[: example.index("# Entries to start from")]
+    shown = re.findall(r"^ {2}[ -] (?:# )?([a-z_]+):(?: |$)", entry, re.MULTILINE)
+    assert sorted(shown) == sorted(_model_entry.KEYS)
+    runtime = re.findall(r"^ {4}#   ([a-z_]+):(?: |$)", entry, re.MULTILINE)
+    assert set(_model_runtime.KEYS) < set(runtime)
+    guide = (ROOT / "docs/models.md").read_text()
+    assert [key for key in _model_entry.KEYS if not re.search(rf"\b{key}\b", guide)] == []
 
 
 def test_the_labs_inventory_is_the_labs_cluster() -> None:

@@ -48,6 +48,8 @@ class FakeApi:
         #: Whether Envoy gets what Kuadrant writes for it, and whether Envoy Gateway is there.
         self.transmits = True
         self.has_envoy_gateway = True
+        #: Why Envoy does not take what it gets.
+        self.envoy_refuses = ""
         self._told = "{}"
         self.busy = 0
         self.slept = 0.0
@@ -85,6 +87,8 @@ class FakeApi:
         config = {"root_id": "kuadrant_wasm_shim", "configuration": {"value": self._told}}
         old = {"root_id": "kuadrant_wasm_shim", "configuration": {"value": "{}"}}
         states = {"active_state": {"filters": [config]}, "draining_state": {"filters": [old]}}
+        if self.envoy_refuses:
+            states |= {"name": "https", "error_state": {"details": self.envoy_refuses}}
         return 200, {"configs": [states]}
 
     def _extension(self) -> dict[str, Any]:

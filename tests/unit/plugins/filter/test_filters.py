@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.maas.platform.plugins.filter import (
+    models_problems,
     tier_account,
     tier_manifests,
     tiers_problems,
@@ -24,6 +25,25 @@ def test_problems_of_overrides_are_listed(raw_tiers, raw_models):
     found = tiers_problems.FilterModule().filters()["tiers_problems"]
     (problem,) = found(raw_tiers, raw_models, [{"user": "alice"}])
     assert problem.startswith("maas_user_overrides[0]: value")
+
+
+def test_problems_of_models_are_listed(raw_models):
+    found = models_problems.FilterModule().filters()["models_problems"]
+    assert found(raw_models) == []
+    assert found(raw_models, {"gpus": -1}) == [
+        "maas_model_defaults.gpus: value -1, allowed: a whole number, at least 0 and at most "
+        "2147483647"
+    ]
+    runtimes = {"llama.cpp": {"image": "x:1"}}
+    assert found(raw_models, {}, runtimes) == []
+    raw_models[0] |= {"gpus": 1, "pool": "h10"}
+    pools = [{"name": "h100", "selector": {"gpu": "h100"}}]
+    assert found(raw_models, None, runtimes, pools) == [
+        "maas_models[0].runtime.image: value (missing), allowed: an image: model_serving_runtimes "
+        "has no vllm",
+        'maas_models[0].pool: value "h10", allowed: a pool in gpu_nodes_pools: h100 (did you '
+        "mean h100?)",
+    ]
 
 
 def test_likely_mistakes_are_listed(raw_tiers, raw_models):

@@ -50,7 +50,6 @@ class ServingRun:
     """How to go about it."""
 
     dry_run: bool = False
-    look: bool = False
     #: How long routes, pauses and removals may take; versions have their own time.
     wait_seconds: float = 120
 
@@ -82,7 +81,7 @@ class Serving:
         self._cluster = cluster
         self._run = run
         self._now = now
-        self._live = LiveModels(cluster, run.dry_run, run.look)
+        self._live = LiveModels(cluster, run.dry_run)
         self._snapshot = Snapshot()
         self._refused: dict[Key, MaasError] = {}
         self._applied_at: dict[Key, float] = {}

@@ -40,11 +40,10 @@ _WEBHOOK = ("failed calling webhook", "conversion webhook", "failed to call webh
 class LiveModels:
     """The objects of all models; applying and deleting keeps them up to date."""
 
-    def __init__(self, cluster: Cluster, dry_run: bool = False, look: bool = False) -> None:
+    def __init__(self, cluster: Cluster, dry_run: bool = False) -> None:
         """Read what is there."""
         self._cluster = cluster
         self._dry_run = dry_run
-        self._look = look
         self._lock = threading.Lock()
         self._first: dict[Key, Change] = {}
         found = cluster.each(lambda kind: cluster.select(*kind, selector=OURS), KINDS)
@@ -84,9 +83,8 @@ class LiveModels:
     def apply(self, item: Object, keeps_replicas: bool = False) -> Change:
         """Apply one object, once KServe's webhooks answer; what others added is taken away."""
         key = key_of(item)
-        before = self.objects.get(key)
-        if before is None and (self._dry_run or self._look):
-            before = self._cluster.find(key)
+        # What several models share is in no list of ours, and without it every run would change it.
+        before = self.objects.get(key) or self._cluster.find(key)
         if keeps_replicas and before is not None:
             item = _keep_replicas(before, item)
         change = self._patiently(

@@ -305,13 +305,13 @@ from ansible_collections.maas.platform.plugins.module_utils._serving_wishes impo
 )
 
 
-def run(params, connect, check_mode=False, diff_mode=False, now=utc_now):
+def run(params, connect, check_mode=False, now=utc_now):
     """Return the task's result; connect gives the cluster where one is needed."""
     if params["wait_timeout"] < 1:
         raise MaasError(
             f"wait_timeout has value {params['wait_timeout']}, allowed: whole seconds from 1 on"
         )
-    how = ServingRun(check_mode, diff_mode, params["wait_timeout"])
+    how = ServingRun(check_mode, params["wait_timeout"])
     if params["state"] == "absent":
         return _result(Serving(connect(), how, now).converge([], []), how)
     models, settings = read_serving(params)
@@ -408,11 +408,12 @@ def main():
             module.params,
             lambda: Cluster.connect(module.params),
             module.check_mode,
-            module._diff,
         )
     except MaasError as exc:
         module.fail_json(msg=str(exc), problems=exc.problems, invocation=called)
     result["invocation"] = called
+    for warning in result.pop("warnings"):
+        module.warn(warning)
     if not module._diff:
         del result["diff"]
     if result.pop("failed", False):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,11 +75,17 @@ class Models:
         self.api = FakeServing()
         self.time = START
 
-    def run(self, *wishes: Wish, dry_run: bool = False, wait_seconds: float = 20) -> ServingOutcome:
+    def run(
+        self,
+        *wishes: Wish,
+        shared: Sequence[dict[str, Any]] = (),
+        dry_run: bool = False,
+        wait_seconds: float = 20,
+    ) -> ServingOutcome:
         self.api.order.clear()
         self.api.log.clear()
         how = ServingRun(dry_run=dry_run, wait_seconds=wait_seconds)
-        return Serving(self.api.cluster(), how, lambda: self.time).converge([], list(wishes))
+        return Serving(self.api.cluster(), how, lambda: self.time).converge([shared], list(wishes))
 
     def image(self, name: str) -> str:
         return str(self.api.service(name)["spec"]["template"]["containers"][0]["image"])
@@ -117,6 +124,20 @@ def test_second_run_changes_nothing_and_does_not_wait(models: Models) -> None:
     assert models.writes() == []
     assert models.api.slept == slept
     assert [fate.changed for fate in outcome.fates] == [False, False]
+
+
+def test_what_models_share_changes_only_when_it_differs(models: Models) -> None:
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "llm", "labels": LABELS},
+    }
+    models.run(wish("gemma"), shared=[namespace])
+
+    outcome = models.run(wish("gemma"), shared=[namespace])
+
+    assert outcome.changes == []
+    assert models.writes() == []
 
 
 def test_dry_run_changes_and_waits_for_nothing(models: Models) -> None:

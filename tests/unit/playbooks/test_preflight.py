@@ -54,6 +54,20 @@ def with_twin_level() -> dict:
     return host
 
 
+def with_model(**changes: object) -> dict:
+    """Return good variables with one model changed."""
+    host = good()
+    host["maas_models"][0].update(changes)
+    return host
+
+
+def with_model_twice() -> dict:
+    """Return variables with two models of one name."""
+    host = good()
+    host["maas_models"] *= 2
+    return host
+
+
 def with_lonely_model() -> dict:
     """Return variables with a model that no tier names."""
     host = good()
@@ -79,6 +93,36 @@ CASES = {
     "unknown-tier-key": (with_tier(levle=1), ["maas_tiers[0].levle", "1", "did you mean level?"]),
     "one-level-twice": (with_twin_level(), ["maas_tiers[1].level", "0", "no other tier has"]),
     "lonely-model": (with_lonely_model(), ['maas_models[1].name: value "llama"', "one tier names"]),
+    "model-scheme": (
+        with_model(uri="ftp://models/gemma"),
+        ['maas_models[0].uri: value "ftp://models/gemma", allowed:', "hf://"],
+    ),
+    "model-key": (
+        with_model(replcas=2),
+        ["maas_models[0].replcas: value", "no such key", "did you mean replicas?"],
+    ),
+    "model-twice": (with_model_twice(), ['maas_models[1].name: value "gemma", allowed: a name']),
+    "model-canary": (
+        with_model(canary={"weight": 101, "uri": "hf://y"}),
+        ["maas_models[0].canary.weight: value 101, allowed:"],
+    ),
+    "model-autoscaling": (
+        with_model(autoscaling={"min": 3, "max": 2}),
+        ["maas_models[0].autoscaling.max: value 2, allowed: at least min, which is 3"],
+    ),
+    "model-engine": (
+        with_model(runtime={"engine": "vlm"}),
+        ['maas_models[0].runtime.engine: value "vlm", allowed: one of', "did you mean vllm?"],
+    ),
+    "model-pool": (
+        with_model(pool="h10", gpus=1)
+        | {"gpu_nodes_pools": [{"name": "h100", "selector": {"gpu": "h100"}}]},
+        ['maas_models[0].pool: value "h10", allowed: a pool in', "did you mean h100?"],
+    ),
+    "model-defaults": (
+        good(maas_model_defaults={"replicsa": 2}),
+        ["maas_model_defaults.replicsa: value", "no such key", "did you mean replicas?"],
+    ),
     "no-such-model": (
         with_tier(models=["gemma", "gemmma"]),
         ['maas_tiers[0].models[1]: value "gemmma"', "did you mean gemma?"],
@@ -262,7 +306,9 @@ def test_tiers_that_would_strand_somebody_are_refused_before_any_role(runs):
     api = FakeApi()
     rendered = render(before.tiers, before.models)
     for part in ("namespaces", "access", "catalog"):
-        api.cluster().apply_all(rendered.part(part))
+        # One after the other: what is in a namespace comes after it.
+        for item in rendered.part(part):
+            api.cluster().apply(item)
     api.cluster().create(account_manifest("carol", "trial"))
     found = copy.deepcopy(api.objects)
     with serving(api) as server:

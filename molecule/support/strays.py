@@ -31,10 +31,16 @@ with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
 
 def knock(kubectl: Kubectl, namespace: str, targets: Targets) -> dict[str, str]:
     """Let a pod in a namespace knock; return which doors were open, which closed."""
+    found: dict[str, str] = run(kubectl, namespace, _KNOCK, targets)
+    return found
+
+
+def run(kubectl: Kubectl, namespace: str, program: str, argument: Any) -> Any:
+    """Let a pod in a namespace run a Python program with an argument; return what it prints."""
     api = kubectl.get("deployment", "maas-api", "--namespace=maas-api")
     # The one image with a Python that is certain to be on the cluster.
     image = api["spec"]["template"]["spec"]["containers"][0]["image"]
-    stray = _pod(namespace, image, targets)
+    stray = _pod(namespace, image, program, argument)
     kubectl.apply(stray)
     try:
         kubectl(
@@ -44,17 +50,17 @@ def knock(kubectl: Kubectl, namespace: str, targets: Targets) -> dict[str, str]:
             f"--namespace={namespace}",
             "--timeout=60s",
         )
-        found: dict[str, str] = json.loads(kubectl("logs", NAME, f"--namespace={namespace}"))
+        found = json.loads(kubectl("logs", NAME, f"--namespace={namespace}"))
     finally:
         kubectl.delete(stray)
     return found
 
 
-def _pod(namespace: str, image: str, targets: Targets) -> dict[str, Any]:
+def _pod(namespace: str, image: str, program: str, argument: Any) -> dict[str, Any]:
     container = {
-        "name": "knock",
+        "name": "stray",
         "image": image,
-        "command": ["python3", "-c", _KNOCK, json.dumps(targets)],
+        "command": ["python3", "-c", program, json.dumps(argument)],
         "securityContext": {
             "runAsNonRoot": True,
             "allowPrivilegeEscalation": False,

@@ -442,7 +442,7 @@ async def test_revocations_are_for_administrators(platform: Platform, alice: str
 
 async def test_looking_at_usage_over_time_is_noted(platform: Platform, ada: str) -> None:
     services = platform.application.services
-    caller = await services.authenticator.identify(ada)
+    caller = await services.authenticator.identify(ada, None)
     await services.desk.usage_over_time(caller, "user", "tokens", 24, Origin("a", "b", "web"))
     line = platform.audit_lines()[-1]
     assert (line["action"], line["result"], line["user"]) == ("usage.read", "done", "ada")

@@ -19,15 +19,20 @@ URL = "http://prometheus.test:9090"
 
 
 class FakePrometheus:
+    """Answers with the series of those shown, and with the one of everybody."""
+
     def __init__(self) -> None:
         self.series: list[dict[str, Any]] = []
+        self.whole: list[dict[str, Any]] = []
         self.asked: list[dict[str, str]] = []
         self.status = 200
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         assert request.url.path == "/api/v1/query_range"
-        self.asked.append(dict(request.url.params))
-        body = {"status": "success", "data": {"resultType": "matrix", "result": self.series}}
+        asked = dict(request.url.params)
+        self.asked.append(asked)
+        result = self.series if "topk" in asked["query"] else self.whole
+        body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
         return httpx.Response(self.status, json=body)
 
     def history(self, url: str | None = URL) -> History:
@@ -54,10 +59,15 @@ async def test_without_prometheus_there_is_none(prometheus: FakePrometheus) -> N
 @pytest.mark.parametrize("hours", STEPS)
 async def test_the_question(prometheus: FakePrometheus, hours: int) -> None:
     found = await read(prometheus, "model", "tokens", hours)
-    (asked,) = prometheus.asked
+    shown, whole = prometheus.asked
     step = STEPS[hours]
-    window = f"{step * 1000 - 1}ms"
-    assert asked["query"] == f"sum by (model) (sum_over_time(maas:tokens:used[{window}]))"
+    used = f"sum_over_time(maas:tokens:used[{step * 1000 - 1}ms])"
+    in_all = f"sum_over_time(maas:tokens:used[{hours * 3_600_000 - 1}ms] @ end())"
+    largest = f"topk(8, sum by (model) ({in_all}))"
+    assert shown["query"] == f"sum by (model) ({used}) and on (model) {largest}"
+    assert whole["query"] == f"sum ({used})"
+    assert {**shown, "query": ""} == {**whole, "query": ""}
+    asked = shown
     assert (int(asked["start"]), int(asked["step"])) == (found.begin + step, step)
     assert int(asked["end"]) - found.begin == hours * 3600
     assert found.begin + hours * 3600 - step <= time.time() <= found.begin + hours * 3600
@@ -81,14 +91,25 @@ async def test_small_ones_are_put_together(prometheus: FakePrometheus) -> None:
     begin = (await read(prometheus, "tier", "tokens", 720)).begin
     prometheus.series = [
         {"metric": {"tier": f"t{number}"}, "values": [[begin + 28800, str(number)]]}
-        for number in range(12)
+        for number in range(4, 12)
     ]
+    everything = [[begin + 28800, str(sum(range(12)))], [begin + 57600, "7"]]
+    prometheus.whole = [{"metric": {}, "values": everything}]
     found = await read(prometheus, "tier", "tokens", 720)
     assert [series.name for series in found.series] == [
         *(f"t{number}" for number in range(11, 3, -1)),
         "others",
     ]
-    assert sum(found.series[-1].values) == 0 + 1 + 2 + 3
+    assert found.series[-1].values[:3] == [0 + 1 + 2 + 3, 7, 0]
+
+
+async def test_where_nobody_is_left_there_are_no_others(prometheus: FakePrometheus) -> None:
+    begin = (await read(prometheus, "tier", "tokens", 720)).begin
+    # A call that was counted between the two questions is nobody's debt.
+    prometheus.series = [{"metric": {"tier": "free"}, "values": [[begin + 28800, "5"]]}]
+    prometheus.whole = [{"metric": {}, "values": [[begin + 28800, "4"]]}]
+    found = await read(prometheus, "tier", "tokens", 720)
+    assert [series.name for series in found.series] == ["free"]
 
 
 @pytest.mark.parametrize(

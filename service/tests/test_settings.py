@@ -145,3 +145,9 @@ def test_while_developing_a_provider_may_be_here(host: str) -> None:
 def test_not_everybody_is_an_administrator(group: str) -> None:
     with pytest.raises(SettingsError, match=f"MAAS_ADMIN_GROUPS .*{group}"):
         Settings.from_environ({**POD, "MAAS_ADMIN_GROUPS": f"admins\n{group}"})
+
+
+def test_how_many_bad_tokens_may_come() -> None:
+    environ = {"MAAS_GATEWAY_URL": "https://x", "MAAS_KUBERNETES_URL": "http://127.0.0.1:1"}
+    assert Settings.from_environ(environ).refused_limit == 120
+    assert Settings.from_environ({**environ, "MAAS_REFUSED_LIMIT": "0"}).refused_limit == 0

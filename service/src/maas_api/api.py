@@ -143,7 +143,8 @@ class Api:
         return Attempt(origin, action, owner=owner)
 
     async def _caller(self, request: Request) -> Caller:
-        return await self._authenticator.caller(request.headers.get("authorization"))
+        client = Origin.of(request, trusted_hops=self._trusted_hops).client
+        return await self._authenticator.caller(request.headers.get("authorization"), client)
 
     async def _admin(
         self, request: Request, action: Action, owner: str | None = None

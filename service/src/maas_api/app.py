@@ -20,6 +20,7 @@ from starlette.routing import Route
 from .api import Api
 from .desk import Desk
 from .errors import ApiError, answer_api_error, answer_http_exception, error_response
+from .guessing import Guessing
 from .history import History
 from .identity import Authenticator
 from .kubernetes import Kubernetes, KubernetesError
@@ -31,6 +32,7 @@ from .oidc import Oidc
 from .openapi import Operation
 from .operations import list_operations
 from .policies import Policies
+from .reviews import Reviews
 from .services import Services
 from .settings import Settings
 from .shared._names import TIER_CACHE_SECONDS
@@ -128,7 +130,7 @@ class Application:
 
     def _authenticator(self, settings: Settings) -> Authenticator:
         return Authenticator(
-            self.kubernetes,
+            Reviews(self.kubernetes, Guessing(settings.refused_limit), self.metrics),
             self.view.catalogs,
             self.view.accounts,
             settings.gateway_audience,

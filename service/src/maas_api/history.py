@@ -28,7 +28,7 @@ LABELS = ("tier", "user", "model")
 #: For so many hours, one value each so many seconds.
 STEPS = {1: 60, 24: 900, 168: 7200, 720: 28800}
 _SHOWN = 8
-_LONGEST_ANSWER = 32 * 1024 * 1024
+_LONGEST_ANSWER = 1024 * 1024
 _OTHERS = "others"
 
 
@@ -83,16 +83,21 @@ class History:
         end = int(time.time()) // step * step + step
         begin = end - hours * 3600
         # A thousandth less: a range has both its ends in it, and steps meet there.
-        query = f"sum by ({by}) (sum_over_time({METRICS[measure]}[{step * 1000 - 1}ms]))"
-        found = await self._ask(query, begin + step, end, step)
+        used = f"sum_over_time({METRICS[measure]}[{step * 1000 - 1}ms])"
+        in_all = f"sum_over_time({METRICS[measure]}[{hours * 3_600_000 - 1}ms] @ end())"
+        # Prometheus chooses the largest: of 10,000 users the answer has no more than these.
+        largest = f"topk({_SHOWN}, sum by ({by}) ({in_all}))"
+        shown, whole = await asyncio.gather(
+            self._ask(f"sum by ({by}) ({used}) and on ({by}) {largest}", begin + step, end, step),
+            self._ask(f"sum ({used})", begin + step, end, step),
+        )
         count = hours * 3600 // step
-        series = []
-        for entry in found:
-            series.append(self._series(by, entry, begin, step, count))
-            # Tier lookups have a turn meanwhile.
-            await asyncio.sleep(0)
+        series = [self._series(by, entry, begin, step, count) for entry in shown]
         series.sort(key=lambda entry: (-sum(entry.values), entry.name))
-        return UsageHistory(begin, step, _shorten(series))
+        total = [0.0] * count
+        for entry in whole:
+            total = self._series(by, entry, begin, step, count).values
+        return UsageHistory(begin, step, [*series, *_rest(total, series)])
 
     def _series(self, by: str, entry: _Series, begin: int, step: int, count: int) -> UsageSeries:
         values = [0.0] * count
@@ -118,9 +123,11 @@ class History:
             ) from exc
 
 
-def _shorten(series: list[UsageSeries]) -> list[UsageSeries]:
-    """Return the largest series, and the sum of all others as one more."""
-    if len(series) <= _SHOWN:
-        return series
-    rest = [sum(values) for values in zip(*(s.values for s in series[_SHOWN:]), strict=True)]
-    return [*series[:_SHOWN], UsageSeries(_OTHERS, [round(value, 2) for value in rest])]
+def _rest(total: list[float], shown: list[UsageSeries]) -> list[UsageSeries]:
+    """Return what all others used as one more series; none where there is nothing left."""
+    rest = list(total)
+    for series in shown:
+        rest = [
+            max(0.0, round(left - used, 2)) for left, used in zip(rest, series.values, strict=True)
+        ]
+    return [UsageSeries(_OTHERS, rest)] if any(rest) else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,7 +17,6 @@ import msgspec
 from .accounts import Accounts
 from .catalog import Catalog, CatalogKeeper
 from .errors import ApiError
-from .kubernetes import Kubernetes
 from .oidc import Oidc
 from .reviews import Reviews
 from .secret import Secret
@@ -30,6 +30,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 _LONGEST_TOKEN = 16 * 1024
 #: The API server calls a review without a credential authenticated, as this user.
 _ANONYMOUS = "system:anonymous"
+#: Until then the API server decides, whose clock counts.
+_CLOCKS_DIFFER_SECONDS = 60
+_NOT_VALID = "The token is not valid or has expired; log in again."
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Authenticator:
     """Turns a token into a caller, or refuses it.
 
     Args:
-        kubernetes: Who reviews the cluster's tokens.
+        reviews: Who judges the cluster's tokens.
         catalogs: Which tiers there are.
         accounts: Which accounts live.
         audience: Whom tier tokens are for.
@@ -79,7 +82,7 @@ class Authenticator:
 
     def __init__(
         self,
-        kubernetes: Kubernetes,
+        reviews: Reviews,
         catalogs: CatalogKeeper,
         accounts: Accounts,
         audience: str,
@@ -88,7 +91,7 @@ class Authenticator:
         kubernetes_logins: bool = True,
         admin_groups: Collection[str] = (),
     ) -> None:
-        self._reviews = Reviews(kubernetes)
+        self._reviews = reviews
         self._catalogs = catalogs
         self._accounts = accounts
         self._audience = audience
@@ -96,17 +99,20 @@ class Authenticator:
         self._kubernetes_logins = kubernetes_logins
         self._admin_groups = frozenset(admin_groups)
 
-    async def caller(self, header: str | None) -> Caller:
-        """Return who this header's token belongs to; ApiError 401 or 403 otherwise."""
+    async def caller(self, header: str | None, client: str | None) -> Caller:
+        """Return whose the token in this header is, which came from this address.
+
+        ApiError 401 or 403 where it is nobody's, 429 where too many from there were.
+        """
         if not header:
             raise ApiError(401, "Log in first: send the header Authorization: Bearer <token>.")
         scheme, _, token = header.strip().partition(" ")
         if scheme.lower() != "bearer":
             raise _malformed()
-        return await self.identify(token.strip())
+        return await self.identify(token.strip(), client)
 
-    async def identify(self, token: str) -> Caller:
-        """Return who a token belongs to; ApiError 401 or 403 otherwise."""
+    async def identify(self, token: str, client: str | None) -> Caller:
+        """Return whose a token is; refusals are those of `caller`."""
         if not _TOKEN.fullmatch(token) or len(token) > _LONGEST_TOKEN:
             raise _malformed()
         # Read without verifying, only to ask the right one; his answer decides.
@@ -115,7 +121,7 @@ class Authenticator:
             identity = await self._oidc.verify(token)
             caller = self.caller_of(identity.user, identity.groups)
         else:
-            caller = await self._reviewed(Secret(token), claims)
+            caller = await self._reviewed(Secret(token), claims, client)
         return replace(caller, expires_at=_whole(claims.exp))
 
     def caller_of(self, user: str, groups: Iterable[str]) -> Caller:
@@ -145,14 +151,18 @@ class Authenticator:
         named = self._admin_groups.union(*(tier.groups for tier in self._catalog().tiers))
         return tuple(group for group in groups if group in named)
 
-    async def _reviewed(self, token: Secret, claims: _Claims) -> Caller:
+    async def _reviewed(self, token: Secret, claims: _Claims, client: str | None) -> Caller:
         """Return the caller that the API server names."""
         is_for_gateway = self._audience in claims.audiences
         if not is_for_gateway and not self._kubernetes_logins:
             raise ApiError(401, "Tokens of the cluster are no logins here; log in elsewhere.")
-        status = await self._reviews.review(token, [self._audience] if is_for_gateway else [])
+        # Most tokens that are no good are old, and say so: nobody has to be asked about those.
+        if claims.exp is not None and claims.exp < time.time() - _CLOCKS_DIFFER_SECONDS:
+            raise ApiError(401, _NOT_VALID)
+        audiences = [self._audience] if is_for_gateway else []
+        status = await self._reviews.review(token, audiences, client)
         if not status.authenticated or status.user.username in ("", _ANONYMOUS):
-            raise ApiError(401, "The token is not valid or has expired; log in again.")
+            raise ApiError(401, _NOT_VALID)
         # An authenticator that knows no audiences would accept any: it must name ours.
         if is_for_gateway and self._audience not in (status.audiences or ()):
             raise ApiError(401, "The token is not meant for this gateway.")

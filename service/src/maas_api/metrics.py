@@ -59,6 +59,13 @@ class Metrics:
             ("tier",),
             registry=registry,
         )
+        self.reviews = Counter(
+            "maas_api_token_reviews",
+            "Tokens for the API server to judge: good, refused, remembered as refused, not_asked "
+            "because too many of that address were no good or too many waited.",
+            ("result",),
+            registry=registry,
+        )
         self.oidc_fetches = Counter(
             "maas_api_oidc_fetches",
             "Questions to the identity provider: its metadata or its keys; done or failed.",

@@ -81,7 +81,7 @@ def _write_operation(operation: Operation) -> dict[str, Any]:
         str(status): _write_answer("Done.", kind, operation.media_type)
         for status, kind in operation.answers.items()
     }
-    login_errors = (401, 503) if operation.login else ()
+    login_errors = (401, 429, 503) if operation.login else ()
     for status in sorted({*operation.errors, *login_errors, 500}):
         answers[str(status)] = _write_answer(CODES[status].replace("_", " "), ErrorBody, JSON)
     written: dict[str, Any] = {

@@ -103,6 +103,9 @@ class Settings:
     #: So many tokens a user may have made in so long, by each replica; 0 is no limit.
     mint_limit: int = 60
     mint_window_seconds: float = 60.0
+    #: So many tokens a minute that are no good each address may bring, to each replica; 0 is
+    #: no limit.
+    refused_limit: int = 120
     #: Where the counters of the limits are.
     limitador_url: str = _LIMITADOR
     #: Where usage over time is; None where nothing keeps it.
@@ -111,6 +114,8 @@ class Settings:
     trusted_hops: int = 1
     #: Whether the web pages are served.
     web_enabled: bool = True
+    #: Whether all models answer at one base URL as well, by the body's `model`.
+    has_base_url: bool = True
     #: Keys that sign web sessions, one a line; the first signs, all are accepted.
     session_key_file: Path | None = None
 
@@ -137,10 +142,12 @@ class Settings:
             mint_window_seconds=environment.number(
                 "MAAS_MINT_WINDOW_SECONDS", cls.mint_window_seconds, 86400, least=1
             ),
+            refused_limit=int(environment.number("MAAS_REFUSED_LIMIT", cls.refused_limit, 10**6)),
             limitador_url=environment.optional_url("MAAS_LIMITADOR_URL") or _LIMITADOR,
             prometheus_url=environment.optional_url("MAAS_PROMETHEUS_URL"),
             trusted_hops=int(environment.number("MAAS_TRUSTED_HOPS", cls.trusted_hops, 10)),
             web_enabled=environment.flag("MAAS_WEB", True),
+            has_base_url=environment.flag("MAAS_BASE_URL", True),
             session_key_file=environment.file("MAAS_SESSION_KEY_FILE"),
         )
         if not settings.kubernetes_logins and settings.oidc is None:

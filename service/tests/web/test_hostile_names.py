@@ -112,7 +112,9 @@ def usage_page(name: str) -> Page:
 
 
 def token_page(name: str) -> Page:
-    model = callable_model(Model(f"m{name}", 0, "llm", "https://maas.example.test/llm/m", True))
+    model = callable_model(
+        Model(f"m{name}", 0, "llm", "https://maas.example.test/llm/m", True), True
+    )
     return render(
         "token.html",
         name,

@@ -14,8 +14,9 @@ import pytest
 from conftest import PREFIX, Platform, bearer, tier_entry, wait_for
 from maas_api.errors import ApiError
 from maas_api.messages import UsageHistory, UsageSeries
+from maas_api.models import Model
 from maas_api.shared._accounts import account_name
-from maas_api.web.snippets import curl, python
+from maas_api.web.snippets import callable_model, curl, python
 
 from web.conftest import ADMINS
 from web.provider import Provider, counter
@@ -135,6 +136,8 @@ async def test_the_overview(alice: Visitor) -> None:
     assert page.forms["/ui/tokens"]["(chosen)"] == "14400"
     choices = [option["value"] for option in page.all("option")]
     assert choices == ["600", "3600", "14400", "43200", "86400"]
+    assert "https://maas.example.test:8443/v1/chat/completions" in page.text
+    assert "https://maas.example.test:8443/llm/gemma/v1/chat" not in page.text
     assert f"{SITE}/llm/gemma/v1" in page.text
 
 
@@ -339,6 +342,14 @@ async def test_before_there_is_a_catalog(
     answer = await alice.get("/")
     assert answer.status_code == 503
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_without_a_base_url_a_model_has_its_own_alone() -> None:
+    model = Model("gemma", 0, "llm", "https://maas.example.test/llm/gemma", True)
+    shown = callable_model(model, has_base_url=False)
+    assert shown.base_url == shown.own_url == "https://maas.example.test/llm/gemma/v1"
+    assert f"{shown.own_url}/chat/completions" in shown.curl
+    assert callable_model(model, has_base_url=True).base_url == "https://maas.example.test/v1"
 
 
 def test_snippets_run() -> None:

@@ -31,7 +31,10 @@ def web_routes(services: Services) -> list[BaseRoute]:
         settings.trusted_hops,
     )
     sign_in = SignIn(OidcLogin(services.oidc, settings.gateway_url) if services.oidc else None)
-    user, admin = UserPages(services.desk, sign_in), AdminPages(services.desk)
+    user, admin = (
+        UserPages(services.desk, sign_in, settings.has_base_url),
+        AdminPages(services.desk),
+    )
 
     def get(path: str, handler: Handler, needs: str = "anyone") -> Route:
         return Route(path, endpoint(frame, handler, needs=needs), methods=["GET"])

@@ -68,7 +68,9 @@ class SignIn:
         attempt = Attempt(visit.origin, "web.sign-in")
         with attempt.refusals():
             try:
-                caller = await visit.frame.authenticator.identify(form.get("token", "").strip())
+                caller = await visit.frame.authenticator.identify(
+                    form.get("token", "").strip(), visit.origin.client
+                )
             except ApiError as exc:
                 if exc.status != 401:
                     raise

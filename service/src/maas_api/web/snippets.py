@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 from ..models import Model
 
@@ -17,17 +18,23 @@ class CallableModel:
 
     id: str
     base_url: str
+    own_url: str
     ready: bool
     curl: str
     python: str
 
 
-def callable_model(model: Model) -> CallableModel:
-    """Return a model with its programs; they read the token from the environment."""
-    base_url = f"{model.url}/v1"
+def callable_model(model: Model, has_base_url: bool) -> CallableModel:
+    """Return a model with its programs; they read the token from the environment.
+
+    All models answer at one base URL, by the body's `model`; each has one of its own as well.
+    """
+    own_url = f"{model.url}/v1"
+    base_url = urljoin(model.url, "/v1") if has_base_url else own_url
     return CallableModel(
         id=model.id,
         base_url=base_url,
+        own_url=own_url,
         ready=model.ready,
         curl=curl(model.id, base_url),
         python=python(model.id, base_url),

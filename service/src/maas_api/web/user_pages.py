@@ -22,8 +22,9 @@ _NOT_COUNTED = "How much you used cannot be read at this moment; the limits hold
 class UserPages:
     """The pages of one's own tier and tokens."""
 
-    def __init__(self, desk: Desk, sign_in: SignIn) -> None:
+    def __init__(self, desk: Desk, sign_in: SignIn, has_base_url: bool) -> None:
         self._desk = desk
+        self._has_base_url = has_base_url
         self._sign_in = sign_in
 
     async def home(self, visit: Visit) -> Response:
@@ -42,7 +43,7 @@ class UserPages:
             lifetimes=lifetimes(me.token.default_ttl_seconds, me.token.max_ttl_seconds)
             if me.token
             else [],
-            models=[callable_model(model) for model in me.models],
+            models=[callable_model(model, self._has_base_url) for model in me.models],
         )
 
     async def usage(self, visit: Visit) -> Response:
@@ -66,7 +67,7 @@ class UserPages:
             display_name=made.display_name,
             lifetime_seconds=parse_expiration(made.expiration),
             expires_at=made.expires_at,
-            curl=callable_model(ready[0]).curl if ready else "",
+            curl=callable_model(ready[0], self._has_base_url).curl if ready else "",
         )
 
     async def confirm_revocation(self, visit: Visit) -> Response:

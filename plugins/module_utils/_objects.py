@@ -30,6 +30,7 @@ _KINDS = {
     ("authorino.kuadrant.io/v1beta3", "AuthConfig"): ("authconfigs", True),
     ("autoscaling/v2", "HorizontalPodAutoscaler"): ("horizontalpodautoscalers", True),
     ("gateway.envoyproxy.io/v1alpha1", "EnvoyExtensionPolicy"): ("envoyextensionpolicies", True),
+    ("gateway.envoyproxy.io/v1alpha1", "EnvoyPatchPolicy"): ("envoypatchpolicies", True),
     ("gateway.envoyproxy.io/v1alpha1", "HTTPRouteFilter"): ("httproutefilters", True),
     ("gateway.networking.k8s.io/v1", "Gateway"): ("gateways", True),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): ("httproutes", True),

@@ -8,8 +8,9 @@ local function refuse(handle, status, text, param, headers)
   headers = headers or {}
   headers[":status"] = status
   headers["content-type"] = "application/json"
-  local body = '{"error": {"message": "%s", "type": "invalid_request_error", "param": %s, "code": null}}'
-  handle:respond(headers, body:format(text, param and '"' .. param .. '"' or "null"))
+  local kind = status:find("^5") and "server_error" or "invalid_request_error"
+  local body = '{"error": {"message": "%s", "type": "%s", "param": %s, "code": null}}'
+  handle:respond(headers, body:format(text, kind, param and '"' .. param .. '"' or "null"))
 end
 
 -- Returns why a body cannot be read as the text of JSON in UTF-8; nil if it can.

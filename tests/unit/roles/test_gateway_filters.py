@@ -60,7 +60,9 @@ def render(tmp_path: Path) -> Any:
 def filters(rendered: Any) -> dict[str, list[Any]]:
     return {
         policy["metadata"]["name"]: [
-            patch["operation"]["value"] for patch in policy["spec"]["jsonPatches"]
+            patch["operation"]["value"]
+            for patch in policy["spec"]["jsonPatches"]
+            if patch["operation"]["path"].endswith("/http_filters/0")
         ]
         for policy in rendered["filters"]
     }
@@ -72,11 +74,11 @@ def test_both_gateways_read_bodies(render: Any) -> None:
     assert [one["name"] for one in found["maas-default-gateway"]] == [
         "envoy.filters.http.lua",
         "envoy.filters.http.match_delegate",
+        "envoy.filters.http.lua",
     ]
     delegate = found["maas-default-gateway"][1]["typed_config"]
     assert delegate["extension_config"]["typed_config"]["max_request_bytes"] == 16 * 1024 * 1024
-    # Envoy refuses this kind of regular expression without a kind, and with it the listener.
-    assert json.dumps(delegate).count('"google_re2": {}') == 3
+    assert json.dumps(delegate).count('"header_name": "x-maas-read"') == 1
     assert [one["name"] for one in found["maas-internal"]] == ["envoy.filters.http.lua"]
     [first, second] = [match["path"]["value"] for match in rendered["matches"]]
     assert first.endswith("|v1/(chat/completions|completions|embeddings))$")
@@ -95,17 +97,43 @@ def test_models_that_are_elsewhere_are_in_the_table(render: Any) -> None:
 @pytest.mark.parametrize(
     ("base_url", "usage", "policies"),
     [
-        (False, False, {}),
-        (True, False, {"maas-default-gateway": 2}),
+        (False, False, {"maas-default-gateway": 0, "maas-internal": 0}),
+        (True, False, {"maas-default-gateway": 3, "maas-internal": 0}),
         (False, True, {"maas-default-gateway": 1, "maas-internal": 1}),
+        # As a command line has them.
+        ("false", "false", {"maas-default-gateway": 0, "maas-internal": 0}),
     ],
 )
 def test_each_can_be_switched_off(
-    render: Any, base_url: bool, usage: bool, policies: dict[str, int]
+    render: Any, base_url: bool | str, usage: bool | str, policies: dict[str, int]
 ) -> None:
     rendered = render(gateway_api_base_url=base_url, gateway_api_stream_usage=usage)
     assert {name: len(found) for name, found in filters(rendered).items()} == policies
-    assert ("v1/(chat" in json.dumps(rendered["matches"])) == base_url
+    assert ("v1/(chat" in json.dumps(rendered["matches"])) == (base_url is True)
+
+
+def test_each_worker_has_its_part_of_the_memory(render: Any) -> None:
+    rendered = render(gateway_api_body_memory="64Mi", gateway_api_envoy_concurrency=4)
+    config = filters(rendered)["maas-default-gateway"][2]["typed_config"]
+    lines = config["default_source_code"]["inline_string"].splitlines()
+    assert lines[:4] == [
+        'local AUDIENCE = "maas-default-gateway-sa"',
+        "local LARGEST = 16777216",
+        "local SMALL_SUM = 4194304",
+        "local LARGE_SUM = 12582912",
+    ]
+
+
+def test_envoys_own_answers_are_in_the_shape_of_openai(render: Any) -> None:
+    for policy in render()["filters"]:
+        operations = [patch["operation"] for patch in policy["spec"]["jsonPatches"]]
+        [config] = [one["value"] for one in operations if one["path"].endswith("_reply_config")]
+        for mapper in config["mappers"]:
+            shown = mapper["body_format_override"]
+            error = json.loads(shown["text_format_source"]["inline_string"])["error"]
+            assert shown["content_type"] == "application/json"
+            assert set(error) == {"message", "type", "param", "code"}
+            assert "%" not in error["message"]
 
 
 def test_openshift_has_no_base_url(render: Any) -> None:

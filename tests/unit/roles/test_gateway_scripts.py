@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,11 @@ TABLE = (
     'local ROUTES = {["llama"] = "/research/llama", ["google/gemma"] = "/llm/gemma"}\n'
 )
 CHAT = "/v1/chat/completions"
-BEARER = "Bearer abc"
+READ = "x-maas-read"
+SUMS = (
+    'local AUDIENCE = "ours"\nlocal LARGEST = 1000000\n'
+    "local SMALL_SUM = 100000\nlocal LARGE_SUM = 1500000\n"
+)
 
 
 def load(*names: str, exports: str = "nil", before: str = "") -> Any:
@@ -107,7 +113,11 @@ return function(handle, hook, metadata)
   local function wrap(object, names)
     local wrapped = {}
     for _, name in ipairs(names) do
-      wrapped[name] = function(_, ...) return object[name](...) end
+      wrapped[name] = function(_, ...)
+        local value = object[name](...)
+        -- Of what is not there Envoy returns nothing, which is not nil to every function.
+        if value ~= nil then return value end
+      end
     end
     return wrapped
   end
@@ -156,7 +166,7 @@ def ask(front: Script, body: Any, path: str = CHAT, **headers: str) -> Handle:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     given_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     method = given_headers.pop("method", "POST")
-    values = {":path": path, ":method": method, "authorization": BEARER, **given_headers}
+    values = {":path": path, ":method": method, READ: "true", **given_headers}
     handle = Handle(text, {name: value for name, value in values.items() if value})
     front.run("request", handle)
     return handle
@@ -260,37 +270,158 @@ def test_escapes_are_read(front: Script) -> None:
     assert handle.values[":path"] == "/llm/gemma" + CHAT
 
 
-@pytest.mark.parametrize("token", ["", "Bearer ", "Basic abc", "Bearerabc"])
-def test_without_a_token_nothing_is_read(front: Script, token: str) -> None:
-    handle = ask(front, b"{", authorization=token)
+@pytest.mark.parametrize("path", [CHAT, "/v1/models", "/llm/gemma/v1/chat/completions", "/"])
+def test_what_is_not_marked_is_left_alone(front: Script, path: str) -> None:
+    handle = ask(front, b"{", path, x_maas_read="")
     assert not handle.was_read
     assert handle.answer is None
-    assert handle.values[":path"] == CHAT
-
-
-@pytest.mark.parametrize("path", ["/v1/models", "/llm/gemma/v1/chat/completions", "/v1/x", "/"])
-def test_other_paths_are_left_alone(front: Script, path: str) -> None:
-    handle = ask(front, b"{", path)
-    assert not handle.was_read
     assert handle.values[":path"] == path
 
 
-def test_other_methods_are_405(front: Script) -> None:
-    handle = ask(front, b"", method="GET")
+def test_the_mark_goes_no_further(front: Script) -> None:
+    assert READ not in ask(front, {"model": "gemma"}).values
+
+
+# Whose body is held
+
+
+def token_of(**claims: Any) -> str:
+    text = json.dumps({"aud": ["ours"], "exp": time.time() // 1 + 60} | claims)
+    return f"a.{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.b-_9"
+
+
+TOKEN = token_of(exp=int(time.time()) + 3600)
+
+
+class Door(Script):
+    """The script that decides, and the streams that are still open."""
+
+    def __init__(self) -> None:
+        super().__init__("answers", "admission", before=SUMS)
+        self.open: list[Any] = []
+
+    def enter(
+        self, length: int | None = None, path: str = CHAT, method: str = "POST", **headers: str
+    ) -> Handle:
+        values = {":path": path, ":method": method, "authorization": f"Bearer {TOKEN}"}
+        values |= {name.replace("_", "-"): value for name, value in headers.items()}
+        values |= {} if length is None else {"content-length": str(length)}
+        handle = Handle(b"", values)
+        metadata = self.runtime.table()
+        # Each request has a coroutine of its own, which lives as long as its stream.
+        hook = self._wrap.coroutine(handle, self.runtime.globals()[b"envoy_on_request"], metadata)
+        try:
+            hook.send(None)
+        except StopIteration:
+            pass
+        except luajit21.LuaError:
+            # That is how a coroutine ends which has answered.
+            assert handle.answer is not None
+        self.open.append((hook, metadata))
+        return handle
+
+    def answered(self) -> None:
+        _hook, metadata = self.open[0]
+        self.run("response", Handle(b"", {}), metadata)
+
+    def is_let_in(self, length: int | None = None, **headers: str) -> bool:
+        return READ in self.enter(length, **headers).values
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+def test_a_token_like_ours_is_let_in(door: Door) -> None:
+    assert door.is_let_in(10)
+    assert door.is_let_in(10, authorization=f"bearer   {TOKEN}")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer ",
+        "Basic abc",
+        f"Bearer{TOKEN}",
+        "Bearer abc",
+        "Bearer a.b.c",
+        "Bearer a.====.c",
+        f"Bearer {TOKEN} {TOKEN}",
+        f"Bearer {token_of(aud=['theirs'], exp=9999999999)}",
+        f"Bearer {token_of(exp=1)}",
+        f"Bearer {token_of(exp='x')}",
+        f"Bearer {token_of(exp=9999999999, x='a' * 9000)}",
+    ],
+)
+def test_without_a_token_like_ours_nothing_is_read(door: Door, authorization: str) -> None:
+    handle = door.enter(10, authorization=authorization)
+    assert handle.answer is None
+    assert READ not in handle.values
+
+
+@given(st.text(st.characters(codec="ascii", min_codepoint=32)))
+def test_no_token_ends_the_script(token: str) -> None:
+    assert not DOOR.is_let_in(10, authorization=f"Bearer {token}")
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/llm/gemma/v1/chat/completions", "/v1/x", "/"])
+def test_other_paths_are_left_alone(door: Door, path: str) -> None:
+    handle = door.enter(10, path=path)
+    assert handle.answer is None
+    assert READ not in handle.values
+
+
+def refusal(handle: Handle) -> Any:
     assert handle.answer is not None
-    assert handle.answer[0] == 405
-    assert not handle.was_read
+    assert READ not in handle.values
+    status, answer = handle.answer
+    return status, answer["error"]["type"]
+
+
+def test_other_methods_are_405(door: Door) -> None:
+    assert refusal(door.enter(0, method="GET")) == (405, "invalid_request_error")
+
+
+def test_a_length_beyond_the_largest_is_413(door: Door) -> None:
+    assert refusal(door.enter(1_000_001)) == (413, "invalid_request_error")
+
+
+def test_large_bodies_do_not_crowd_out_small_ones(door: Door) -> None:
+    assert door.is_let_in(1_000_000)
+    assert refusal(door.enter(1_000_000)) == (503, "server_error")
+    # Who does not say how much it is may send as much as anybody.
+    assert refusal(door.enter()) == (503, "server_error")
+    assert door.is_let_in(500_000)
+    assert door.is_let_in(60_000)
+    assert refusal(door.enter(60_000)) == (503, "server_error")
+
+
+def test_an_answer_gives_its_room_back(door: Door) -> None:
+    assert door.is_let_in(1_000_000)
+    assert refusal(door.enter(600_000)) == (503, "server_error")
+    door.answered()
+    door.answered()
+    assert door.is_let_in(1_000_000)
+    assert refusal(door.enter(600_000)) == (503, "server_error")
+
+
+def test_streams_that_were_cut_off_give_their_room_back(door: Door) -> None:
+    assert door.is_let_in(1_000_000)
+    door.open.clear()
+    assert door.is_let_in(1_000_000)
 
 
 @pytest.mark.parametrize(
     "headers",
     [{"content_encoding": "gzip"}, {"content_type": "application/json; charset=utf-16"}],
 )
-def test_what_reads_otherwise_is_415(front: Script, inner: Script, headers: Any) -> None:
-    for script in (front, inner):
-        handle = ask(script, {"model": "gemma"}, **headers)
-        assert handle.answer is not None
-        assert handle.answer[0] == 415
+def test_what_reads_otherwise_is_415(door: Door, inner: Script, headers: Any) -> None:
+    assert refusal(door.enter(10, **headers)) == (415, "invalid_request_error")
+    handle = ask(inner, {"model": "gemma"}, **headers)
+    assert handle.answer is not None
+    assert handle.answer[0] == 415
 
 
 # Usage in streams
@@ -386,6 +517,7 @@ JSON = st.recursive(
 )
 KEYS = st.sampled_from(["model", "stream", "stream_options", "x"]) | st.text()
 INNER = Script("json", "answers", "stream_usage")
+DOOR = Door()
 FRONT = Script("json", "answers", "base_url", "hide_usage", before=TABLE)
 
 

@@ -20,7 +20,9 @@ def platform(api, raw_tiers, raw_models, monkeypatch):
     inventory = parse_inventory(raw_tiers, raw_models)
     rendered = render(inventory.tiers, inventory.models)
     for part in ("namespaces", "catalog"):
-        api.cluster().apply_all(rendered.part(part))
+        # One after the other: what is in a namespace comes after it.
+        for item in rendered.part(part):
+            api.cluster().apply(item)
     api.seen = []
 
     def connect(params):
